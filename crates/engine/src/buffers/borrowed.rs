@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct ReturnedBuffers {
     ids: Mutex<Vec<usize>>,
+    /// Whether `ids` may have entries; read without the lock.
     has_any: AtomicBool,
 }
 

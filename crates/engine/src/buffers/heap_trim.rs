@@ -11,6 +11,7 @@ use std::cell::Cell;
 /// Counts the connections that become idle and decides when to trim.
 #[derive(Default)]
 pub(crate) struct HeapTrimmer {
+    /// Connections that have become idle since the last trim.
     idled: Cell<usize>,
     idled_at_last_tick: Cell<usize>,
 }
@@ -39,7 +40,7 @@ impl HeapTrimmer {
     }
 }
 
-/// The least number of idle connections for which trimming is worth the milliseconds that it takes.
+/// Minimum number of idle connections for which trimming is worth the milliseconds that it takes.
 const MIN_IDLED_TO_TRIM: usize = 1_000;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -13,6 +13,7 @@ use crate::pressure::limits::TOTAL_BODY_CREDIT;
 
 /// The free buffers of one I/O thread. JavaScript's thread returns them.
 pub(crate) struct BufferPool {
+    /// The size of each buffer, in bytes.
     buffer_size: usize,
     free: Mutex<Vec<Vec<u8>>>,
     /// The lowest number of free buffers since the last `shrink`: this many are not needed.
@@ -46,7 +47,7 @@ impl BufferPool {
     }
 
     /// Whether `count` bytes are worth a pooled buffer. JavaScript may keep them for long, and must
-    /// not hold a buffer many times their buffer_size.
+    /// not hold a buffer many times their size.
     fn fills_buffer(&self, count: usize) -> bool {
         count >= self.buffer_size / 4 * 3
     }
@@ -130,7 +131,7 @@ impl Drop for PooledBuffer {
     }
 }
 
-/// The most memory that the free buffers of one pool may hold, in bytes.
+/// Maximum memory that the free buffers of one pool hold, in bytes.
 const MAX_FREE_BYTES: usize = TOTAL_BODY_CREDIT;
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 
 use bytes::Bytes;
 
-/// A byte queue: appended to at its end, consumed from its start. Each byte is moved at limit
-/// twice.
+/// A byte queue: appended to at its end, consumed from its start. Each byte is moved at most twice.
 #[derive(Default)]
 pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
@@ -13,18 +12,22 @@ pub(crate) struct ReadBuffer {
 }
 
 impl ReadBuffer {
+    /// Whether no bytes are unread.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
+    /// The number of unread bytes.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.read_position
     }
 
+    /// The unread bytes.
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.read_position..]
     }
 
+    /// Appends received bytes.
     pub fn push(&mut self, input: &[u8]) {
         self.tail_mut().extend_from_slice(input);
     }

@@ -1,4 +1,4 @@
-//! The send chunks of a connection. Short byte strings are gathered in one buffer; long ones are
+//! The send queue of a connection. Short byte strings are gathered in one buffer; long ones are
 //! queued without a copy.
 
 use std::collections::VecDeque;
@@ -19,6 +19,7 @@ pub(crate) struct WriteQueue {
     tail: Vec<u8>,
     /// How much of the first chunk (of `tail`, if there is no chunk) has been sent.
     front_sent: usize,
+    /// Bytes that have not been sent.
     len: usize,
     /// The part of `len` that is JavaScript's memory.
     borrowed_len: usize,
@@ -39,6 +40,7 @@ impl WriteQueue {
         self.len
     }
 
+    /// Whether all bytes have been sent.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -53,7 +55,7 @@ impl WriteQueue {
         self.total_sent
     }
 
-    /// Frees the memory of an empty chunks. Returns whether the chunks is empty.
+    /// Frees the memory of an empty queue. Returns whether the queue is empty.
     pub fn release_if_empty(&mut self) -> bool {
         if self.is_empty() {
             *self = Self { total_sent: self.total_sent, ..Self::default() };
@@ -95,7 +97,7 @@ impl WriteQueue {
         self.chunks.push_back(QueuedChunk { bytes, is_borrowed });
     }
 
-    /// Sends until the chunks is empty, the socket takes no more, or `limit` bytes are sent and
+    /// Sends until the queue is empty, the socket takes no more, or `limit` bytes are sent and
     /// other tasks get their turn.
     pub fn poll_send(
         &mut self,
@@ -125,7 +127,7 @@ impl WriteQueue {
         Poll::Ready(Ok(()))
     }
 
-    /// Fills `slices` with the bytes to send next, at limit `room` bytes. Returns the number of
+    /// Fills `slices` with the bytes to send next, at most `room` bytes. Returns the number of
     /// slices used.
     fn fill_slices<'a>(
         &'a self,
@@ -189,12 +191,12 @@ impl WriteQueue {
 
 /// A shorter chunk is copied: that costs less than a slice of its own.
 const MIN_UNCOPIED_BYTES: usize = 4_096;
-/// The limit bytes of one write call. The loopback device has packets of 65,483 bytes. A call that
-/// fills some packets and begins another with a few bytes, as calls of 64 or 128 KiB do, costs up
-/// to twice as much: the client is woken for the short packet too. So a call ends before the end of
-/// its second packet.
+/// Maximum number of bytes of one write call. The loopback device has packets of 65,483 bytes. A
+/// call that fills some packets and begins another with a few bytes, as calls of 64 or 128 KiB do,
+/// costs up to twice as much: the client is woken for the short packet too. So a call ends before
+/// the end of its second packet.
 const MAX_WRITE_BYTES: usize = 122_880;
-/// The limit slices of one `writev(2)`.
+/// Maximum number of slices of one `writev(2)`.
 const MAX_SLICES: usize = 16;
 /// An empty tail with more capacity than this is freed. A partly sent one is compacted from this
 /// many sent bytes on.

@@ -81,9 +81,11 @@ pub struct AccessLog {
     clock: LogClock,
     /// Whole lines that are not written yet.
     buffer: Vec<u8>,
+    /// Lines lost because the file took none.
     lost: u64,
     /// Whether the last write failed.
     is_failing: bool,
+    /// The message that `take_notice` returns next.
     notice: Option<String>,
 }
 
@@ -215,7 +217,7 @@ impl Drop for AccessLog {
 /// The buffer size from which on lines are written, in bytes: about two hundred lines in one write.
 const FLUSH_AT_BYTES: usize = 32_768;
 
-/// The most bytes buffered while the file takes none. The last line may exceed it.
+/// Maximum number of bytes buffered while the file takes none. The last line may exceed it.
 const MAX_BUFFERED_BYTES: usize = 1_048_576;
 
 #[cfg(test)]

@@ -9,13 +9,15 @@ use std::io::Write;
 /// A JSON object that is appended to a line; `end` closes it.
 pub(crate) struct JsonObject<'a> {
     line: &'a mut Vec<u8>,
-    first: bool,
+    /// Whether the next member is the first one.
+    is_first: bool,
 }
 
 impl<'a> JsonObject<'a> {
+    /// Starts an object at the end of `line`.
     pub fn begin(line: &'a mut Vec<u8>) -> Self {
         line.push(b'{');
-        Self { line, first: true }
+        Self { line, is_first: true }
     }
 
     /// Appends a number, or any value that is written as it is.
@@ -56,15 +58,16 @@ impl<'a> JsonObject<'a> {
         self.line.push(b']');
     }
 
+    /// Closes the object.
     pub fn end(self) {
         self.line.push(b'}');
     }
 
     fn name(&mut self, name: &str) {
-        if !self.first {
+        if !self.is_first {
             self.line.push(b',');
         }
-        self.first = false;
+        self.is_first = false;
         self.put(format_args!("\"{name}\":"));
     }
 

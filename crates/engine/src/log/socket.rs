@@ -22,10 +22,13 @@ pub struct LogSocket {
     pending: Vec<u8>,
     /// Whether a part of the first pending message has been sent.
     is_front_partly_sent: bool,
+    /// When to reconnect; `None` while connected.
     retry_at: Option<Instant>,
+    /// Messages that could not be sent.
     lost: u64,
 }
 
+/// The type of a collector's socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum SocketKind {
     Datagram,
@@ -228,9 +231,9 @@ fn would_block(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(libc::ENOBUFS)
 }
 
-/// The most bytes pending for a slow receiver of a stream.
+/// Maximum number of bytes pending for a slow receiver of a stream.
 const MAX_PENDING_BYTES: usize = 1_048_576;
-/// The most bytes that UDP over IPv4 can carry in one datagram.
+/// Maximum number of bytes that UDP over IPv4 can carry in one datagram.
 const MAX_DATAGRAM_BYTES: usize = 65_507;
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -16,12 +16,17 @@ pub struct Statsd {
     prefix: String,
     /// The text after each sample, with its bar; empty without tags.
     tags: String,
+    /// Requests since the last flush.
     requests: u32,
+    /// The number of requests by status, since the last flush.
     statuses: Box<[u32]>,
     /// The statuses whose count is not 0.
     seen_statuses: Vec<u16>,
+    /// A sample of the durations since the last flush.
     durations: Vec<Duration>,
+    /// The state of the random number generator.
     random: u64,
+    /// The lines of the next datagram.
     datagram: String,
 }
 
@@ -117,11 +122,11 @@ impl Statsd {
     }
 }
 
-/// The most durations sampled in one tick.
+/// Maximum number of durations sampled in one tick.
 const MAX_SAMPLES_PER_TICK: usize = 128;
 /// The size of the table of statuses: a status has three digits.
 const STATUS_TABLE_SIZE: usize = 1_000;
-/// The most bytes of a datagram, so that it fits a packet of an Ethernet network.
+/// Maximum number of bytes of a datagram, so that it fits a packet of an Ethernet network.
 const MAX_DATAGRAM_BYTES: usize = 1_432;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The task executor of an I/O thread. Ready tasks run in the order in which they were woken, on
 //! the thread that spawned them.
 //!
-//! The thread waits in one entry, for its sockets and for its next timer (the loop is in
+//! The thread waits in one place, for its sockets and for its next timer (the loop is in
 //! `server/io_thread.rs`). A runtime with a driver of its own would wrap a second epoll set around
 //! ours: two system calls for each wait.
 
@@ -21,6 +21,7 @@ thread_local! {
 }
 
 struct Tasks {
+    /// Tasks to run next, in this order.
     ready: RefCell<VecDeque<Runnable>>,
     /// Tasks that have not finished.
     unfinished: RefCell<Slab<Option<Task<()>>>>,
@@ -41,7 +42,7 @@ impl Tasks {
         self.ready.borrow_mut().pop_front()
     }
 
-    /// Runs at limit `limit` ready tasks. A task that panics is over: the panic hook has reported
+    /// Runs at most `limit` ready tasks. A task that panics is over: the panic hook has reported
     /// it, and only the client that it served is affected.
     fn run(&self, limit: usize) {
         for _ in 0..limit {
@@ -117,8 +118,8 @@ pub(crate) fn spawn_critical(future: impl Future<Output = ()> + 'static) {
 }
 
 /// Aborts the process if the thread panics while this guard is held. Without the acceptor, the I/O
-/// thread's loop or one of its critical tasks, a process would look unfinished and serve no client.
-/// The arbiter replaces a process that has exited.
+/// thread's loop or one of its critical tasks, a process would look alive and serve no client. The
+/// arbiter replaces a process that has exited.
 pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {

@@ -13,7 +13,9 @@ use crate::bridge::wire::SLOT_BITS;
 
 /// A table of values by id, with reusable slots.
 pub(crate) struct SlotMap<T> {
+    /// The generation and value of each slot.
     slots: Vec<(u32, Option<T>)>,
+    /// Empty slots that `insert_with` may use.
     free: Vec<u32>,
     len: usize,
     /// Closed slots without a generation left, not yet reported to JavaScript.
@@ -98,6 +100,7 @@ impl<T> SlotMap<T> {
         Some((*generation << SLOT_BITS | slot, value.as_ref()?))
     }
 
+    /// All values with their ids.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0..self.slots.len() as u32).filter_map(|slot| self.at(slot))
     }

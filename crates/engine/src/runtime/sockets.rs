@@ -30,14 +30,15 @@ pub(crate) struct SocketSet {
     watches: RefCell<Vec<Watch>>,
 }
 
+/// The recipient of a descriptor's events.
 #[derive(Default)]
 enum Watch {
+    /// No recipient.
     #[default]
     Unassigned,
     /// The socket was accepted and is readable, but its connection has not been started.
-    Unclaimed {
-        read_closed: bool,
-    },
+    Unclaimed { read_closed: bool },
+    /// The tasks that wait for a socket.
     Served(Rc<Readiness>),
     /// The connection with this id is idle: it has no task.
     Idle(u32),
@@ -46,14 +47,18 @@ enum Watch {
 /// The readiness of a socket since the last try, and the tasks that wait for it.
 #[derive(Default)]
 struct Readiness {
+    /// Whether a read may succeed.
     is_readable: Cell<bool>,
     /// The client has closed its sending side, so a short read does not mean that the socket is
     /// drained.
     read_closed: Cell<bool>,
+    /// Whether the send buffer is full.
     is_full: Cell<bool>,
     /// The set reports writability too.
     is_watched_for_write: Cell<bool>,
+    /// The task that waits to read.
     reader: TaskWaker,
+    /// The task that waits to write.
     writer: TaskWaker,
 }
 
@@ -87,12 +92,13 @@ impl SocketRegistrar {
 
     /// Wakes the set's thread from its current or next wait.
     pub fn wake(&self) {
-        // The only possible error is a is_full counter, and then the thread has been woken already.
+        // The only possible error is a full counter, and then the thread has been woken already.
         let _ = self.waker.wake();
     }
 }
 
 impl SocketSet {
+    /// Wraps a poll instance from `create`.
     pub fn new(poll: mio::Poll) -> Self {
         let events = RefCell::new(Events::with_capacity(MAX_EVENTS));
         Self { poll: RefCell::new(poll), events, watches: RefCell::default() }
@@ -336,6 +342,7 @@ impl Socket {
         SockRef::from(&self.fd).take_error()
     }
 
+    /// Whether the socket is TCP, not a unix socket.
     pub fn is_tcp(&self) -> bool {
         self.is_tcp
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::server::context::Context;
 
-/// The pending timers with the wakers of their tasks. A serial serial makes keys unique.
+/// The pending timers with the wakers of their tasks. A serial number makes keys unique.
 #[derive(Default)]
 pub(crate) struct Timers {
     pending: RefCell<BTreeMap<(Instant, u64), Waker>>,
@@ -24,7 +24,7 @@ impl Timers {
         Sleep { timers: self, deadline, serial }
     }
 
-    /// The time deadline the next timer is due; `None` without timers.
+    /// The time until the next timer is due; `None` without timers.
     pub fn time_until_next(&self, now: Instant) -> Option<Duration> {
         let (deadline, _) = *self.pending.borrow().first_key_value()?.0;
         Some(deadline.saturating_duration_since(now))

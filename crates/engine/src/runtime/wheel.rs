@@ -2,7 +2,7 @@
 //! advances.
 //!
 //! A deadline that moves later costs nothing: the owner keeps the real deadline and returns it when
-//! the entry is on_due. So a request on a kept-alive connection does not touch the wheel at all.
+//! the entry is due. So a request on a kept-alive connection does not touch the wheel at all.
 //! Deadlines never fire early, and at most one tick plus the owner's own delay late.
 
 /// The entries by key. Keys should be small and reused, as connection ids are: the wheel keeps
@@ -20,7 +20,7 @@ pub struct TimerWheel {
 struct Node {
     next: u32,
     previous: u32,
-    /// When the entry is on_due; `ABSENT` if it is in no list.
+    /// When the entry is due; `ABSENT` if it is in no list.
     tick: u32,
 }
 
@@ -33,8 +33,8 @@ impl TimerWheel {
         Self { nodes, current: ticks(now_ms / TICK_MS), len: 0 }
     }
 
-    /// Ensures that the key is on_due at `deadline_ms` or earlier. A later entry is moved. An
-    /// earlier entry stays; when it is on_due, the owner returns the time that is left.
+    /// Ensures that the key is due at `deadline_ms` or earlier. A later entry is moved. An
+    /// earlier entry stays; when it is due, the owner returns the time that is left.
     pub fn insert(&mut self, key: u32, deadline_ms: u64) {
         let node = node_of(key);
         if node >= self.nodes.len() {
@@ -51,7 +51,7 @@ impl TimerWheel {
         self.link(node, tick);
     }
 
-    /// Calls `on_due` with every key whose entry is on_due. It returns the key's next deadline, or
+    /// Calls `on_due` with every key whose entry is due. It returns the key's next deadline, or
     /// `None` to remove the entry.
     pub fn advance(&mut self, now_ms: u64, mut on_due: impl FnMut(u32) -> Option<u64>) {
         let now = ticks(now_ms / TICK_MS);
@@ -89,7 +89,7 @@ impl TimerWheel {
         self.len == 0
     }
 
-    /// Links an entry. A past tick is on_due at the next one. A tick beyond the wheel's round is
+    /// Links an entry. A past tick is due at the next one. A tick beyond the wheel's round is
     /// examined when the round is over, and linked again.
     fn link(&mut self, node: usize, tick: u32) {
         let slot = tick.clamp(self.current + 1, self.current + SLOTS - 1) % SLOTS;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_comes_up_once_within_a_tick_and_never_early() {
+    fn a_deadline_fires_once_within_a_tick_and_never_early() {
         let mut wheel = TimerWheel::new(12_345);
         wheel.insert(3, 12_501);
         assert_eq!(due_at(&mut wheel, 12_501), []);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_in_the_past_comes_up_at_the_next_tick() {
+    fn a_past_deadline_fires_at_the_next_tick() {
         let mut wheel = TimerWheel::new(1_000);
         wheel.insert(0, 10);
         assert_eq!(due_at(&mut wheel, 1_099), []);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_deadline_is_asked_of_the_owner_when_the_entry_comes_up() {
+    fn a_due_entry_asks_its_owner_for_a_later_deadline() {
         let mut wheel = TimerWheel::new(0);
         wheel.insert(5, 200);
         wheel.insert(5, 10_000);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_sleep_everything_due_comes_up() {
+    fn after_a_long_sleep_all_due_entries_fire() {
         let mut wheel = TimerWheel::new(0);
         (0..50).for_each(|key| wheel.insert(key, u64::from(key) * 10_000));
         wheel.insert(99, 100_000_000);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_entries_come_up_each_in_its_time() {
+    fn a_hundred_thousand_entries_fire_at_their_deadlines() {
         const KEYS: u32 = 100_000;
         let deadline = |key: u32| u64::from(key.wrapping_mul(2_654_435_761) % 300_000);
         let mut wheel = TimerWheel::new(0);
@@ -222,7 +222,7 @@ mod tests {
         for now_ms in (0..700_000).step_by(100) {
             wheel.advance(now_ms, |key| {
                 let expected = second.get(&key).copied().unwrap_or(deadline(key));
-                // A deadline of 0 is on_due at the first tick.
+                // A deadline of 0 is due at the first tick.
                 assert!(expected <= now_ms && now_ms < expected + 2 * TICK_MS);
                 if second.contains_key(&key) {
                     ended += 1;

@@ -26,9 +26,13 @@ pub enum WorkerState {
 /// The start of the shared memory. Only the arbiter writes it; all processes read it.
 #[repr(C, align(64))]
 pub(super) struct Header {
+    /// `MAGIC`, once the header is written.
     pub(super) magic: AtomicU64,
+    /// The `LAYOUT_VERSION` of the creator.
     pub(super) layout: AtomicU32,
+    /// The size of a slot, in bytes.
     slot_size: AtomicU32,
+    /// The number of slots.
     slots: AtomicU32,
     /// The counters of workers whose slots have been released.
     pub(super) released: ReleasedCells,
@@ -37,11 +41,17 @@ pub(super) struct Header {
 /// The slot of one worker. Each thread that writes often has cache lines of its own.
 #[repr(C, align(64))]
 pub(crate) struct SlotCells {
+    /// How many processes have had the slot.
     pub(super) generation: AtomicU32,
+    /// The process that has the slot, 0 for none.
     pub(crate) pid: AtomicU32,
+    /// The number of a `WorkerState`.
     pub(super) state: AtomicU32,
+    /// Starts the part that the JavaScript thread writes.
     pub(super) javascript: CacheLine,
+    /// The time of the last heartbeat, on the monotonic clock.
     pub(super) beat_ms: AtomicU64,
+    /// Starts the part that the acceptor writes.
     pub(super) acceptor: CacheLine,
     /// Open connections. The acceptor increments it, the I/O thread decrements it.
     pub(crate) connections: AtomicU32,
@@ -52,9 +62,13 @@ pub(crate) struct SlotCells {
     /// without one, or `UNRESPONSIVE`. One word, so that an acknowledgement and the change to
     /// `UNRESPONSIVE` exclude each other.
     pub(crate) kicked_at_us: AtomicU64,
+    /// Accepted connections.
     pub(super) accepted: AtomicU64,
+    /// Starts the part that the I/O thread writes.
     pub(super) io: CacheLine,
+    /// Requests in flight.
     pub(crate) in_flight: AtomicU32,
+    /// Since when the oldest pending request waits for JavaScript; 0 without one.
     pub(crate) waiting_since_ms: AtomicU64,
     pub(super) counted: CountedCells,
 }
@@ -73,12 +87,14 @@ pub(super) struct CountedCells {
     latency: HistogramCells,
 }
 
+/// The shared form of a [`LatencyHistogram`].
 #[repr(C)]
 pub(super) struct HistogramCells {
     sum_us: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
 }
 
+/// The sums of the counters of released slots.
 #[repr(C)]
 pub(super) struct ReleasedCells {
     accepted: AtomicU64,
@@ -101,6 +117,7 @@ impl WorkerState {
 }
 
 impl Header {
+    /// Writes the header of a new board.
     pub(super) fn write(&self, slots: u32) {
         self.layout.store(LAYOUT_VERSION, Relaxed);
         self.slot_size.store(SLOT_SIZE, Relaxed);
@@ -108,6 +125,7 @@ impl Header {
         self.magic.store(MAGIC, Relaxed);
     }
 
+    /// Checks that the memory is a board of this layout with this number of slots.
     pub(super) fn check(&self, slots: u32) -> Result<(), String> {
         if self.magic.load(Relaxed) != MAGIC {
             return Err("the descriptor is not a scoreboard".to_owned());
@@ -136,10 +154,12 @@ impl SlotCells {
         WorkerState::from_number(self.state.load(Relaxed)).unwrap_or(WorkerState::Gone)
     }
 
+    /// Reads the counters of the slot.
     pub(super) fn counters(&self) -> Counters {
         Counters { accepted: self.accepted.load(Relaxed), ..self.counted.read() }
     }
 
+    /// Resets the slot for a new process, except generation, pid and state.
     pub(super) fn clear(&self) {
         self.beat_ms.store(0, Relaxed);
         self.connections.store(0, Relaxed);
@@ -153,6 +173,7 @@ impl SlotCells {
 }
 
 impl ReleasedCells {
+    /// Adds the counters of a released slot.
     pub(super) fn add(&self, counters: &Counters) {
         let mut sum = self.read();
         sum.add(counters);
@@ -160,12 +181,14 @@ impl ReleasedCells {
         self.counted.write(&sum);
     }
 
+    /// Reads the sums.
     pub(super) fn read(&self) -> Counters {
         Counters { accepted: self.accepted.load(Relaxed), ..self.counted.read() }
     }
 }
 
 impl CountedCells {
+    /// Counts a finished request.
     pub(super) fn record_request(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
         increase(&self.requests, 1);
         increase(&self.bytes_in, bytes_in);
@@ -201,6 +224,7 @@ impl CountedCells {
 }
 
 impl HistogramCells {
+    /// Counts a value, in microseconds.
     pub(super) fn record(&self, us: u64) {
         increase(&self.sum_us, us);
         let bits = (u64::BITS - us.leading_zeros()) as usize;
@@ -230,6 +254,8 @@ fn increase(cell: &AtomicU64, by: u64) {
 /// The number of buckets of a histogram. The last one starts at 2^30 microseconds, 18 minutes.
 pub const BUCKETS: usize = 32;
 
+/// The first bytes of a board.
 const MAGIC: u64 = u64::from_be_bytes(*b"MONOCRS\0");
+/// The version of the layout in this file.
 const LAYOUT_VERSION: u32 = 1;
 const SLOT_SIZE: u32 = size_of::<SlotCells>() as u32;

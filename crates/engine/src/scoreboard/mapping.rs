@@ -26,6 +26,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
+    /// Creates and maps shared memory of `len` bytes.
     pub(super) fn create(len: usize) -> io::Result<Self> {
         let file = File::from(create_shared_memory()?);
         file.set_len(len as u64)?;
@@ -33,6 +34,7 @@ impl Mapping {
         Self::map(file.as_raw_fd(), Some(file.into()), len)
     }
 
+    /// Maps the first `len` bytes of an inherited descriptor.
     pub(super) fn open(fd: RawFd, len: usize) -> io::Result<Self> {
         // SAFETY: plain data, valid when zeroed; fstat checks the descriptor itself.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
@@ -45,10 +47,12 @@ impl Mapping {
         Self::map(fd, None, len)
     }
 
+    /// The descriptor of the memory.
     pub(super) fn fd(&self) -> RawFd {
         self.fd
     }
 
+    /// The header.
     pub(super) fn header(&self) -> &Header {
         // SAFETY: the mapping is longer than a header, aligned to a page, and any bytes are a
         // valid header, since it consists of atomics.
@@ -96,6 +100,7 @@ pub(super) fn signal_kick(kick_fd: &OwnedFd) -> io::Result<()> {
     if written < 0 && error.kind() != io::ErrorKind::WouldBlock { Err(error) } else { Ok(()) }
 }
 
+/// Microseconds on CLOCK_MONOTONIC.
 pub(super) fn monotonic_us() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live timespec of our own.
@@ -104,6 +109,7 @@ pub(super) fn monotonic_us() -> u64 {
     time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
 }
 
+/// Creates a non-blocking event descriptor (eventfd(2)).
 #[cfg(target_os = "linux")]
 pub(super) fn create_kick_fd() -> io::Result<Option<OwnedFd>> {
     // SAFETY: no pointers; a descriptor that is not negative is new and ours.

@@ -222,6 +222,7 @@ impl Board {
         self.inner.slots
     }
 
+    /// The shared cells of all slots, in order.
     pub(crate) fn cells(&self) -> &[SlotCells] {
         self.inner.mapping.cells(self.inner.slots)
     }
@@ -320,10 +321,12 @@ impl SlotRef {
         &self.board
     }
 
+    /// The shared cells of the slot.
     pub(crate) fn cells(&self) -> &SlotCells {
         &self.board.cells()[self.index()]
     }
 
+    /// The index of the slot, from 0.
     pub(crate) fn index(&self) -> usize {
         self.number as usize - 1
     }
@@ -372,8 +375,8 @@ fn invalid(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
-/// The most slots of a board, far above any machine's worker count. It bounds the memory that a
-/// wrong argument can allocate.
+/// Maximum number of slots of a board, far above any machine's worker count. It bounds the memory
+/// that a wrong argument can allocate.
 const MAX_SLOTS: u32 = 4_096;
 
 #[cfg(test)]

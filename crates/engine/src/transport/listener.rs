@@ -2,8 +2,8 @@
 //!
 //! All workers share one listener for each address; a connection in its queue belongs to no worker
 //! yet. Each worker has one acceptor thread with a poller of its own. The balancer decides which
-//! worker takes a connection: a worker with too many does not take it, and kicks
-//! the worker with the fewest. The server decides what happens to an accepted connection.
+//! worker takes a connection: a worker with too many does not take it, and kicks the worker with
+//! the fewest. The server decides what happens to an accepted connection.
 
 mod accept;
 mod acceptor;
@@ -61,8 +61,7 @@ pub struct AcceptorOptions {
     /// A socket to the arbiter. When its other end closes, the arbiter has exited. The descriptor
     /// is duplicated and never read.
     pub lifeline: Option<RawFd>,
-    /// With this many requests in flight, the worker takes no connection while
-    /// another worker can.
+    /// With this many requests in flight, the worker takes no connection while another worker can.
     pub max_in_flight: u32,
     /// Called on the acceptor's thread after the arbiter has exited and the listeners are closed.
     pub on_orphaned: Box<dyn Fn() + Send>,
@@ -79,8 +78,7 @@ pub struct WorkerSlot {
     /// This worker's slot.
     pub slot: SlotRef,
     /// The event descriptors of all slots, in order; they must stay open. Empty if each worker has
-    /// a listener of its own (`SO_REUSEPORT`): no other worker could take
-    /// its connections.
+    /// a listener of its own (`SO_REUSEPORT`): no other worker could take its connections.
     pub kick_fds: Vec<RawFd>,
     /// Whether the workers have more busy threads than processors. Then this worker's I/O thread
     /// uses batch scheduling, so that it preempts none of them.
@@ -102,9 +100,11 @@ pub struct AcceptorHandle {
 
 /// A command to an acceptor's thread.
 enum AcceptorCommand {
+    /// Accept from a listener: its descriptor, server id, and whether it expects TLS.
     Add(OwnedFd, u32, bool),
     CloseListeners,
     Pause,
+    /// Close the listeners of the server with this id.
     Remove(u32),
     Resume,
     Stop,
@@ -119,9 +119,11 @@ struct CommandQueue {
     is_exhausted: AtomicBool,
     /// `None` once the thread has stopped.
     pending: Mutex<Option<VecDeque<PendingCommand>>>,
-    waker: UnixStream,
+    /// A byte written here wakes the thread.
+    wake_sender: UnixStream,
 }
 
+/// A command and the channel for its result.
 struct PendingCommand {
     command: AcceptorCommand,
     /// Receives the result of the command: the number of accepted connections, for `Remove`.
@@ -144,18 +146,18 @@ impl Acceptor {
             Some(worker_slot) => worker_slot.slot.clone(),
             None => Board::create(1)?.slot(1)?,
         };
-        let (waker, woken) = UnixStream::pair()?;
-        waker.set_nonblocking(true)?;
-        woken.set_nonblocking(true)?;
+        let (wake_sender, wake_receiver) = UnixStream::pair()?;
+        wake_sender.set_nonblocking(true)?;
+        wake_receiver.set_nonblocking(true)?;
         let commands = Arc::new(CommandQueue {
             is_exhausted: AtomicBool::new(false),
             pending: Mutex::new(Some(VecDeque::new())),
-            waker,
+            wake_sender,
         });
         let accept_loop = AcceptLoop::new(
             options,
             slot.clone(),
-            woken,
+            wake_receiver,
             Arc::clone(&commands),
             Box::new(accepted),
         )?;
@@ -239,6 +241,7 @@ impl Drop for AcceptorHandle {
 }
 
 impl ShortageHandle {
+    /// Whether the acceptor waits for descriptors or memory.
     pub fn is_active(&self) -> bool {
         self.0.is_exhausted.load(Ordering::Relaxed)
     }
@@ -263,7 +266,7 @@ impl CommandQueue {
 
     fn wake(&self) {
         // A full socket buffer means that the thread has been woken already.
-        let _ = (&self.waker).write(&[1]);
+        let _ = (&self.wake_sender).write(&[1]);
     }
 
     fn take(&self) -> Option<PendingCommand> {

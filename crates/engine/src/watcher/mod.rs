@@ -27,8 +27,8 @@ use system_call::{count_waits, describe_system_call};
 pub struct Watcher(Arc<WatcherState>);
 
 struct WatcherState {
-    start: Instant,
-    /// When the event loop turned last, in milliseconds since `start`.
+    started_at: Instant,
+    /// When the event loop turned last, in milliseconds since `started_at`.
     beat_ms: AtomicU64,
     stack: Mutex<Option<String>>,
     stack_submitted: Condvar,
@@ -44,7 +44,7 @@ impl Watcher {
         request_stack: impl Fn(&Self) + Send + 'static,
     ) -> io::Result<Self> {
         let watcher = Self(Arc::new(WatcherState {
-            start: Instant::now(),
+            started_at: Instant::now(),
             beat_ms: AtomicU64::new(0),
             stack: Mutex::new(None),
             stack_submitted: Condvar::new(),
@@ -73,7 +73,7 @@ impl Watcher {
             let beat_ms = self.0.beat_ms.load(Ordering::Relaxed);
             let deadline = Duration::from_millis(beat_ms) + timeout;
             if let Some(remaining) =
-                deadline.checked_sub(self.0.start.elapsed()).filter(|left| !left.is_zero())
+                deadline.checked_sub(self.0.started_at.elapsed()).filter(|left| !left.is_zero())
             {
                 thread::sleep(remaining);
                 continue;
@@ -128,7 +128,7 @@ impl Watcher {
     }
 
     fn now_ms(&self) -> u64 {
-        self.0.start.elapsed().as_millis() as u64
+        self.0.started_at.elapsed().as_millis() as u64
     }
 }
 
@@ -169,8 +169,8 @@ const MAX_FUTEX_CHECKS: usize = 3;
 const NATIVE_CODE_WAIT: Duration = Duration::from_secs(8);
 /// How long to wait for the I/O thread to list the requests in flight.
 const REQUEST_LIST_WAIT: Duration = Duration::from_millis(200);
-/// The most requests in a report. A short write to a socket pair is not interleaved with others,
-/// and a reader needs no more.
+/// Maximum number of requests in a report. A short write to a socket pair is not interleaved with
+/// others, and a reader needs no more.
 const MAX_REPORTED_REQUESTS: usize = 50;
 /// The interval of the checks whether the event loop turns again.
 const RECOVERY_POLL_INTERVAL: Duration = Duration::from_millis(200);

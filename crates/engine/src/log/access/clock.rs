@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_made_anew_each_second() {
+    fn the_text_is_formatted_again_each_second() {
         let mut clock = LogClock::new();
         clock.second -= 10;
         clock.formatted = "old".to_owned();

@@ -16,22 +16,28 @@ pub struct AccessFormat {
     parts: Vec<FormatPart>,
 }
 
+/// A part of a compiled format.
 #[derive(Clone, Debug, PartialEq)]
 enum FormatPart {
     Atom(Atom),
     /// The whole entry as one JSON object.
     Json,
+    /// The values of a request field, by its name.
     RequestField(String),
+    /// The values of a response field, by its name.
     ResponseField(String),
+    /// Literal text.
     Text(Vec<u8>),
 }
 
+/// A value of the log entry that an atom inserts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Atom {
     BodyBytes,
     Microseconds,
     Milliseconds,
     Method,
+    /// An atom that is always `-`.
     None,
     Path,
     Pid,
@@ -229,6 +235,7 @@ pub(super) fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// Decodes percent-encoding (RFC 3986 section 2.1). Invalid sequences stay as they are.
 pub(super) fn decode_percent(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -332,7 +339,7 @@ const ATOMS: &[(&str, Atom)] = &[
     ("p", Atom::Pid),
 ];
 
-/// The variables of a WSGI_VARIABLES environment_part that formats written for Gunicorn use.
+/// The variables of a WSGI environment that formats written for Gunicorn use.
 const WSGI_VARIABLES: &[(&str, Atom)] = &[
     ("PATH_INFO", Atom::Path),
     ("QUERY_STRING", Atom::Query),

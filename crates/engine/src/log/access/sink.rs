@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
+/// The open output of an access log.
 pub(super) struct Sink {
     file: File,
     /// `None` for standard output, which cannot be opened again.
@@ -17,6 +18,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
+    /// Opens a path, standard output (`-`), or an inherited descriptor (`fd://N`).
     pub(super) fn open(target: &str) -> io::Result<Self> {
         let (file, path) = match target {
             "-" => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
@@ -32,6 +34,7 @@ impl Sink {
         Self { file, path, may_be_full }
     }
 
+    /// Opens the path again, if there is one.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         if let Some(path) = &self.path {
             *self = Self::new(append(path)?, Some(path.clone()));

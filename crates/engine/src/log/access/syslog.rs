@@ -5,7 +5,9 @@ use crate::log::socket::LogSocket;
 /// Sends access log lines to a syslog daemon.
 pub struct Syslog {
     socket: LogSocket,
+    /// The text before each line: `<PRI>tag: [pid] `.
     prefix: Vec<u8>,
+    /// The current message, reused.
     message: Vec<u8>,
 }
 
@@ -16,6 +18,7 @@ impl Syslog {
         Self { socket, prefix: prefix.as_bytes().to_vec(), message: Vec::new() }
     }
 
+    /// Sends a line.
     pub(super) fn send(&mut self, line: &[u8]) {
         self.message.clear();
         self.message.extend_from_slice(&self.prefix);
@@ -27,10 +30,12 @@ impl Syslog {
         self.socket.send(&self.message);
     }
 
+    /// Whether lines are pending for a connected daemon.
     pub(super) fn has_unsent(&self) -> bool {
         self.socket.has_unsent()
     }
 
+    /// Sends the pending lines.
     pub(super) fn flush(&mut self) {
         self.socket.flush();
     }

@@ -11,6 +11,7 @@ use super::PeerAddr;
 
 /// The result of one accept.
 pub(super) enum AcceptOutcome {
+    /// A connection and the address of its client.
     Connection(OwnedFd, PeerAddr),
     /// The queue is empty.
     Empty,

@@ -24,7 +24,8 @@ pub(super) struct AcceptLoop {
     kick_fds: Vec<RawFd>,
     listeners: Vec<Listener>,
     phase: AcceptPhase,
-    paused: bool,
+    /// Whether the caller has paused the acceptor.
+    is_paused: bool,
     /// Since when a connection has been left in a queue for other workers, in microseconds.
     left_since_us: Option<u64>,
     /// Until then, failures for lack of descriptors or memory are not reported.
@@ -33,7 +34,7 @@ pub(super) struct AcceptLoop {
     backoff_ms: u64,
     /// The listener to start with, so that a busy one does not starve the others.
     next_listener: usize,
-    accepted: Box<dyn Fn(Vec<AcceptedConnection>) + Send>,
+    on_accepted: Box<dyn Fn(Vec<AcceptedConnection>) + Send>,
     on_orphaned: Box<dyn Fn() + Send>,
     on_error: Box<dyn Fn(io::Error) + Send>,
     on_shortage: Box<dyn Fn() + Send>,
@@ -66,9 +67,9 @@ enum TurnEnd {
     Empty,
     /// The batch is full; the queues may have more.
     Full,
-    Leave {
-        until_us: u64,
-    },
+    /// A connection is left to other workers until then.
+    Leave { until_us: u64 },
+    /// Descriptors or memory have run out.
     Exhausted(io::Error),
     /// The listener with this index is dead.
     Dead(usize, io::Error),
@@ -78,9 +79,9 @@ impl AcceptLoop {
     pub(super) fn new(
         options: AcceptorOptions,
         slot: SlotRef,
-        woken: UnixStream,
+        wake_receiver: UnixStream,
         commands: Arc<CommandQueue>,
-        accepted: Box<dyn Fn(Vec<AcceptedConnection>) + Send>,
+        on_accepted: Box<dyn Fn(Vec<AcceptedConnection>) + Send>,
     ) -> io::Result<Self> {
         let kick_fds =
             options.worker_slot.map(|worker_slot| worker_slot.kick_fds).unwrap_or_default();
@@ -93,24 +94,25 @@ impl AcceptLoop {
         balancer.set_accept_paused(true);
         Ok(Self {
             commands,
-            poller: Poller::new(woken, own_kick, lifeline)?,
+            poller: Poller::new(wake_receiver, own_kick, lifeline)?,
             slot,
             balancer,
             kick_fds,
             listeners: Vec::new(),
             phase: AcceptPhase::Idle,
-            paused: false,
+            is_paused: false,
             left_since_us: None,
             errors_silent_until_us: 0,
             backoff_ms: MIN_BACKOFF_MS,
             next_listener: 0,
-            accepted,
+            on_accepted,
             on_orphaned: options.on_orphaned,
             on_error: options.on_error,
             on_shortage: options.on_shortage,
         })
     }
 
+    /// Runs until `Stop` or a fault of the poller.
     pub(super) fn run(mut self) {
         use_batch_scheduling();
         let mut again = false;
@@ -122,16 +124,15 @@ impl AcceptLoop {
                 Err(error) => return (self.on_error)(error),
             };
             self.balancer.acknowledge_kicks();
-            if ready.commands && !self.run_commands() {
+            if ready.has_commands && !self.run_commands() {
                 return;
             }
-            if ready.orphaned {
+            if ready.is_orphaned {
                 self.close(|_| true);
                 (self.on_orphaned)();
             }
-            // Also without any event: the wake-up may have gone to a process that was stopped
-            // before it accepted the connection. And a wait for other workers or for descriptors
-            // may be over.
+            // Also without an event: the wake-up may have gone to a process that is stopped, and a
+            // wait for other workers or for descriptors may be over.
             again = self.is_due() && self.accept_batch();
         }
     }
@@ -173,7 +174,7 @@ impl AcceptLoop {
                 }
                 AcceptorCommand::CloseListeners => self.close(|_| true),
                 AcceptorCommand::Pause => {
-                    self.paused = true;
+                    self.is_paused = true;
                     self.kick_other_if_pending();
                 }
                 AcceptorCommand::Remove(server_id) => {
@@ -182,7 +183,7 @@ impl AcceptLoop {
                     answer = of_server.map(|listener| listener.accepted).sum();
                     self.close(|listener| listener.server_id == server_id);
                 }
-                AcceptorCommand::Resume => self.paused = false,
+                AcceptorCommand::Resume => self.is_paused = false,
                 AcceptorCommand::Stop => return false,
             }
             self.update_phase();
@@ -198,7 +199,7 @@ impl AcceptLoop {
         let end = self.fill_batch(&mut batch);
         if !batch.is_empty() {
             self.backoff_ms = MIN_BACKOFF_MS;
-            (self.accepted)(batch);
+            (self.on_accepted)(batch);
         }
         match end {
             TurnEnd::Empty => self.arm(),
@@ -329,8 +330,7 @@ impl AcceptLoop {
         self.update_phase();
     }
 
-    /// Kicks another worker if a queue holds a connection: this worker may have been the only one
-    /// woken for it.
+    /// Kicks another worker if a queue holds a connection: perhaps only this worker was woken.
     fn kick_other_if_pending(&self) {
         let listeners = self.listeners.iter().map(|listener| &listener.fd);
         if self.kick_fds.is_empty() || !poller::any_pending(listeners) {
@@ -345,7 +345,7 @@ impl AcceptLoop {
 
     /// Updates the phase after the pause or the list of listeners has changed.
     fn update_phase(&mut self) {
-        if self.paused || self.listeners.is_empty() {
+        if self.is_paused || self.listeners.is_empty() {
             self.disarm();
             self.balancer.set_accept_paused(true);
             self.left_since_us = None;
@@ -384,25 +384,17 @@ impl Drop for AcceptLoop {
     }
 }
 
-/// The most connections accepted before they are passed to the I/O thread.
+/// Maximum number of connections accepted before they are passed to the I/O thread.
 const MAX_BATCH_CONNECTIONS: usize = 32;
-
-/// How long a worker with more connections than others waits for them to take a connection, in
-/// microseconds.
+/// How long a connection is left to workers with fewer connections, in microseconds.
 const MAX_LEAVE_AHEAD_US: u64 = 20_000;
-
-/// How long a worker with lagging JavaScript waits for other workers to take a connection, in
-/// microseconds.
+/// How long a connection is left to workers whose JavaScript does not lag, in microseconds.
 const MAX_LEAVE_SLOW_US: u64 = 100_000;
-
 /// The longest wait before the queues are examined without an event, in microseconds.
 const MAX_WAIT_US: u64 = 1_000_000;
-
-/// The shortest time between two reports of failures for lack of descriptors or memory, in
-/// microseconds.
+/// The shortest time between reports of a lack of descriptors or memory, in microseconds.
 const ERROR_INTERVAL_US: u64 = 10_000_000;
-
-/// The pause after a failure for lack of descriptors or memory, in milliseconds; it doubles up to
-/// `MAX_BACKOFF_MS`.
+/// The first pause after a lack of descriptors or memory, in milliseconds; each next one doubles.
 const MIN_BACKOFF_MS: u64 = 50;
+/// The longest pause after a lack of descriptors or memory, in milliseconds.
 const MAX_BACKOFF_MS: u64 = 1_000;

@@ -36,6 +36,7 @@ pub(super) enum KickOutcome {
 /// Compares this worker's load with that of the others.
 pub(super) struct Balancer {
     slot: SlotRef,
+    /// With this many requests in flight, a worker is not responsive.
     max_in_flight: u32,
     /// Whether the process with this id cannot run.
     is_stopped: fn(u32) -> bool,
@@ -46,6 +47,7 @@ impl Balancer {
         Self { slot, max_in_flight, is_stopped }
     }
 
+    /// Decides about one connection.
     pub(super) fn decide(&self, now_us: u64) -> Decision {
         let all = self.slot.board().cells();
         let own = self.slot.index();
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kick_without_an_answer_makes_suspect_until_there_is_one() {
+    fn an_unacknowledged_kick_marks_a_worker_unresponsive() {
         let (board, balancer) = workers(&[5, 0]);
         assert_eq!(balancer.kick(1, 1_000), KickOutcome::Send);
         assert_eq!(balancer.kick(1, 2_000), KickOutcome::Pending { recheck_at_us: 6_000 });
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_only_waits_for_a_processor_has_longer_to_answer() {
+    fn a_worker_waiting_for_a_processor_gets_more_time() {
         let (board, _) = workers(&[5, 0]);
         let balancer = Balancer::new(board.slot(1).unwrap(), 100, |_| false);
         assert_eq!(balancer.kick(1, 1_000), KickOutcome::Send);
@@ -256,7 +258,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_process_stands_still_when_it_is_stopped_or_gone() {
+    fn a_stopped_or_exited_process_is_detected() {
         assert!(!is_stopped(std::process::id()));
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         assert!(!is_stopped(child.id()));
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_with_its_hands_full_yields() {
+    fn a_worker_at_its_request_limit_yields() {
         let (board, balancer) = workers(&[0, 9]);
         (0..100).for_each(|_| board.slot(1).unwrap().request_started());
         assert_eq!(balancer.decide(0), Decision::LeaveToResponsive(1));

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_port_answers_and_is_taken() {
+    fn a_bound_port_accepts_connections_and_is_taken() {
         let listener = bind_tcp("127.0.0.1", 0, OPTIONS).unwrap();
         let port = port_of(&listener);
         TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -243,7 +243,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_queue_has_what_nobody_has_accepted() {
+    fn the_queue_length_counts_connections_not_accepted_yet() {
         let listener = bind_tcp("127.0.0.1", 0, OPTIONS).unwrap();
         let fd = listener.as_raw_fd();
         assert_eq!(count_pending_connections(fd).unwrap(), 0);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn unix_paths_bind_once_and_tell_their_path() {
+    fn unix_paths_bind_once_and_report_their_path() {
         let path = std::env::temp_dir().join(format!("bind-{}.sock", std::process::id()));
         let bytes = path.to_str().unwrap().as_bytes();
         let listener = bind_unix(bytes, 16).unwrap();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_stream_socket_is_not_adopted() {
+    fn only_stream_sockets_are_adopted() {
         let datagram = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
         let code = |fd| adopt_listener(fd, 16).unwrap_err().raw_os_error();
         assert_eq!(code(datagram.as_raw_fd()), Some(libc::EPROTOTYPE));

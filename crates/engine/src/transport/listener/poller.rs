@@ -20,9 +20,9 @@ pub(super) use fallback::Poller;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ready {
     /// Commands are pending.
-    pub(super) commands: bool,
+    pub(super) has_commands: bool,
     /// The other end of the lifeline has been closed.
-    pub(super) orphaned: bool,
+    pub(super) is_orphaned: bool,
 }
 
 /// Whether one of the listeners has a connection in its queue.
@@ -83,22 +83,22 @@ mod epoll {
 
     pub(in super::super) struct Poller {
         epoll: OwnedFd,
-        woken: UnixStream,
+        wake_receiver: UnixStream,
         kick: Option<OwnedFd>,
         lifeline: Option<OwnedFd>,
     }
 
     impl Poller {
         pub(in super::super) fn new(
-            woken: UnixStream,
+            wake_receiver: UnixStream,
             kick: Option<OwnedFd>,
             lifeline: Option<OwnedFd>,
         ) -> io::Result<Self> {
             // SAFETY: no pointers; a descriptor that is not negative is new and ours.
             let epoll =
                 unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
-            let poller = Self { epoll, woken, kick, lifeline };
-            poller.add(&poller.woken, libc::EPOLLIN, COMMANDS)?;
+            let poller = Self { epoll, wake_receiver, kick, lifeline };
+            poller.add(&poller.wake_receiver, libc::EPOLLIN, COMMANDS)?;
             if let Some(kick) = &poller.kick {
                 poller.add(kick, libc::EPOLLIN, KICK)?;
             }
@@ -140,12 +140,12 @@ mod epoll {
             for event in events.iter().take(count as usize) {
                 match event.u64 {
                     COMMANDS => {
-                        ready.commands = true;
-                        drain(&self.woken);
+                        ready.has_commands = true;
+                        drain(&self.wake_receiver);
                     }
                     KICK => self.kick.iter().for_each(drain),
                     LIFELINE => {
-                        ready.orphaned = true;
+                        ready.is_orphaned = true;
                         // It reports the same event without end, and has no other.
                         if let Some(lifeline) = self.lifeline.take() {
                             self.delete(&lifeline);
@@ -185,18 +185,18 @@ mod fallback {
     use super::*;
 
     pub(in super::super) struct Poller {
-        woken: UnixStream,
+        wake_receiver: UnixStream,
         lifeline: Option<OwnedFd>,
     }
 
     impl Poller {
         /// Without event descriptors there are no kicks.
         pub(in super::super) fn new(
-            woken: UnixStream,
+            wake_receiver: UnixStream,
             _kick: Option<OwnedFd>,
             lifeline: Option<OwnedFd>,
         ) -> io::Result<Self> {
-            Ok(Self { woken, lifeline })
+            Ok(Self { wake_receiver, lifeline })
         }
 
         pub(in super::super) fn arm(&mut self, _listener: &OwnedFd) -> io::Result<()> {
@@ -211,20 +211,20 @@ mod fallback {
             timeout_ms: Option<i32>,
             listeners: impl Iterator<Item = &'a OwnedFd>,
         ) -> io::Result<Ready> {
-            let mut polled = vec![interest(&self.woken, libc::POLLIN)];
+            let mut polled = vec![interest(&self.wake_receiver, libc::POLLIN)];
             // Only POLLHUP, which is always reported: data on the lifeline is for JavaScript.
             polled.extend(self.lifeline.iter().map(|fd| interest(fd, 0)));
             let fixed = polled.len();
             polled.extend(listeners.map(|fd| interest(fd, libc::POLLIN)));
             poll(&mut polled, timeout_ms.unwrap_or(-1))?;
             let ready = Ready {
-                commands: polled[0].revents != 0,
-                orphaned: fixed == 2 && polled[1].revents != 0,
+                has_commands: polled[0].revents != 0,
+                is_orphaned: fixed == 2 && polled[1].revents != 0,
             };
-            if ready.commands {
-                drain(&self.woken);
+            if ready.has_commands {
+                drain(&self.wake_receiver);
             }
-            if ready.orphaned {
+            if ready.is_orphaned {
                 self.lifeline = None;
             }
             Ok(ready)

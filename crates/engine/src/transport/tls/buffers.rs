@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::task::Poll;
 
-use rustls::unbuffered::{EncodeError, EncodeTlsData};
+use rustls::unbuffered::{EncodeError, EncodeTlsData, EncryptError};
 
 /// Appends a handshake message, an alert or a key update.
 pub(super) fn encode_data<Data>(out: &mut Vec<u8>, mut data: EncodeTlsData<'_, Data>) {
@@ -31,6 +31,14 @@ pub(super) fn encode(
     let written = write(&mut out[before..]).unwrap_or(0);
     out.truncate(before + written);
     written > 0
+}
+
+/// The space that rustls needs, if the error is a lack of space.
+pub(super) fn required_space(error: EncryptError) -> Option<usize> {
+    match error {
+        EncryptError::InsufficientSize(size) => Some(size.required_size),
+        EncryptError::EncryptExhausted => None,
+    }
 }
 
 /// Writes `out` to the socket, as much as it takes.

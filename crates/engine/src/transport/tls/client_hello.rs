@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_likes_best_is_what_it_names_first() {
+    fn a_client_prefers_the_suite_that_it_names_first() {
         // Only suites that the server has count. 0x0a0a is a reserved value (GREASE, RFC 8701) that
         // clients send to test servers.
         assert!(prefers_chacha20(&hello(&[0x0a, 0x0a, 0x13, 0x03, 0x13, 0x01])));
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_come_whole_says_nothing() {
+    fn an_incomplete_client_hello_has_no_preference() {
         let whole = hello(&[0x13, 0x03, 0x13, 0x01]);
         for len in 0..whole.len() - 4 {
             assert!(!prefers_chacha20(&whole[..len]), "{len}");

@@ -20,12 +20,14 @@ use super::ClientAuthMaterial;
 /// Verifies client certificates against authorities and revocation lists.
 pub(super) struct ClientVerifier {
     verifier: Arc<dyn ClientCertVerifier>,
-    /// Intermediate authorities: another configured authority has issued them. They are
-    /// known_intermediates of a chain that may be revoked, not trust anchors.
+    /// Intermediate authorities: another configured authority has issued them. They are links of a
+    /// chain that may be revoked, not trust anchors.
     known_intermediates: Vec<CertificateDer<'static>>,
     /// The subject names of all authorities, by which clients choose a certificate.
     names: Vec<DistinguishedName>,
+    /// Refuses clients without a certificate.
     required: bool,
+    /// Admits every client; the application decides.
     lenient: bool,
 }
 
@@ -116,6 +118,7 @@ impl ClientVerifier {
         }
     }
 
+    /// Whether every client is admitted, and the application decides.
     pub fn is_lenient(&self) -> bool {
         self.lenient
     }
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_that_another_has_issued_may_have_been_revoked() {
+    fn a_revoked_intermediate_authority_is_rejected() {
         let key = || KeyPair::generate().unwrap();
         let root = Authority::self_signed(authority("root", 1), key()).unwrap();
         let middle = Authority::signed_by(authority("middle", 2), key(), &root).unwrap();

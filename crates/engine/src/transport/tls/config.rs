@@ -75,7 +75,9 @@ pub struct TlsServer {
     config: Arc<ServerConfig>,
     /// The same configuration, with cipher suites in the client's order of preference.
     by_client_preference: Arc<ServerConfig>,
+    /// Whether a connection that closes without `close_notify` is an error.
     pub(crate) requires_close_notify: bool,
+    /// Verifies clients, if a certificate is requested.
     pub(super) client_verifier: Option<Arc<ClientVerifier>>,
 }
 

@@ -27,12 +27,14 @@ use crate::server::connection::{self, ConnectionPermit};
 use crate::server::context::Context;
 use crate::transport::stream::Stream;
 
-/// The handshakes in progress, the oldest first_bytes.
+/// The handshakes in progress, the oldest first.
 pub(crate) struct Handshakes {
     queue: RefCell<VecDeque<Rc<PendingHandshake>>>,
-    open: Cell<usize>,
+    open_count: Cell<usize>,
+    /// More handshakes than this evict the oldest one.
     max_open: usize,
-    changed: Notify,
+    /// Wakes `abort_expired_handshakes` when deadlines have been shortened.
+    deadlines_changed: Notify,
     rate: HandshakeRate,
 }
 
@@ -49,6 +51,7 @@ enum HandshakeState {
     Open,
     /// Its deadline has passed, or it has been evicted.
     Aborted,
+    /// It has completed or failed.
     Finished,
 }
 
@@ -56,9 +59,9 @@ impl Handshakes {
     pub fn new(max_open: usize) -> Self {
         Self {
             queue: RefCell::default(),
-            open: Cell::new(0),
+            open_count: Cell::new(0),
             max_open: max_open.max(1),
-            changed: Notify::new(),
+            deadlines_changed: Notify::new(),
             rate: HandshakeRate::default(),
         }
     }
@@ -71,7 +74,7 @@ impl Handshakes {
 
     /// The number of handshakes in progress.
     pub fn len(&self) -> usize {
-        self.open.get()
+        self.open_count.get()
     }
 
     /// Evicts the oldest handshake. Returns whether there was one.
@@ -99,11 +102,11 @@ impl Handshakes {
         for pending in self.queue.borrow().iter() {
             pending.deadline_ms.set(pending.deadline_ms.get().min(soon));
         }
-        self.changed.notify_one();
+        self.deadlines_changed.notify_one();
     }
 
     fn enter(&self, now: u64, deadline_ms: u64) -> Rc<PendingHandshake> {
-        let open = self.open.get();
+        let open = self.open_count.get();
         if open >= self.max_open.saturating_mul(MAX_OVERLOAD_FACTOR) {
             self.evict_oldest();
         } else if open >= self.max_open {
@@ -116,14 +119,14 @@ impl Handshakes {
             state: Cell::new(HandshakeState::Open),
             task: TaskWaker::default(),
         });
-        self.open.set(self.open.get() + 1);
+        self.open_count.set(self.open_count.get() + 1);
         let mut queue = self.queue.borrow_mut();
         while queue.front().is_some_and(|pending| pending.state.get() == HandshakeState::Finished) {
             queue.pop_front();
         }
         queue.push_back(pending.clone());
         if queue.len() == 1 {
-            self.changed.notify_one();
+            self.deadlines_changed.notify_one();
         }
         pending
     }
@@ -142,7 +145,7 @@ pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
     loop {
         let next = handshakes.queue.borrow().front().map(|pending| pending.deadline_ms.get());
         let Some(deadline_ms) = next else {
-            handshakes.changed.notified().await;
+            handshakes.deadlines_changed.notified().await;
             continue;
         };
         let now = ctx.now_ms();
@@ -151,7 +154,7 @@ pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
             let _ = with_timeout(
                 &ctx,
                 Duration::from_millis(deadline_ms - now),
-                handshakes.changed.notified(),
+                handshakes.deadlines_changed.notified(),
             )
             .await;
             continue;
@@ -172,15 +175,18 @@ struct HandshakeTask {
     stage: HandshakeStage,
     /// Bytes read before the TLS stream existed.
     first_bytes: Vec<u8>,
-    /// Whether a PROXY protocol header may come first_bytes.
+    /// Whether a PROXY protocol header may come first.
     awaits_proxy: bool,
 }
 
+/// How far a handshake has come.
 enum HandshakeStage {
     /// The client has sent no byte: until it does, the connection is only a socket.
-    Silent(Socket, Rc<TlsServer>),
-    Speaking(Box<TlsStream>),
-    Handed,
+    AwaitingFirstByte(Socket, Rc<TlsServer>),
+    /// rustls processes the handshake.
+    InProgress(Box<TlsStream>),
+    /// The connection has been passed to its protocol.
+    HandedOver,
 }
 
 /// Starts the handshake of an accepted connection.
@@ -191,7 +197,7 @@ pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
     };
     let deadline_ms = ctx.deadline(ctx.limits_of(permit.server_id()).settings.handshake_timeout);
     let pending = ctx.handshakes.enter(ctx.now_ms(), deadline_ms);
-    let (stage, first_bytes) = (HandshakeStage::Silent(socket, server), Vec::new());
+    let (stage, first_bytes) = (HandshakeStage::AwaitingFirstByte(socket, server), Vec::new());
     let awaits_proxy =
         ctx.limits_of(permit.server_id()).parse_policy.proxy_protocol != ProxyProtocol::Off;
     let handshake =
@@ -201,7 +207,7 @@ pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
 
 impl HandshakeTask {
     fn step(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        if let HandshakeStage::Silent(socket, _) = &mut self.stage {
+        if let HandshakeStage::AwaitingFirstByte(socket, _) = &mut self.stage {
             let byte = loop {
                 let mut read = [0; FIRST_READ_BYTES];
                 let count = ready!(socket.poll_read(cx, &mut read))?;
@@ -219,8 +225,8 @@ impl HandshakeTask {
                     break byte;
                 }
             };
-            let HandshakeStage::Silent(socket, server) =
-                std::mem::replace(&mut self.stage, HandshakeStage::Handed)
+            let HandshakeStage::AwaitingFirstByte(socket, server) =
+                std::mem::replace(&mut self.stage, HandshakeStage::HandedOver)
             else {
                 return Poll::Ready(Ok(()));
             };
@@ -230,17 +236,17 @@ impl HandshakeTask {
                 return Poll::Ready(Ok(()));
             }
             self.ctx.handshakes.rate.count(self.ctx.now_ms());
-            self.stage = HandshakeStage::Speaking(Box::new(TlsStream::new(
+            self.stage = HandshakeStage::InProgress(Box::new(TlsStream::new(
                 socket,
                 &server,
                 &self.first_bytes,
             )?));
         }
-        if let HandshakeStage::Speaking(stream) = &mut self.stage {
+        if let HandshakeStage::InProgress(stream) = &mut self.stage {
             ready!(stream.poll_handshake(cx, &mut self.first_bytes))?;
         }
-        if let HandshakeStage::Speaking(stream) =
-            std::mem::replace(&mut self.stage, HandshakeStage::Handed)
+        if let HandshakeStage::InProgress(stream) =
+            std::mem::replace(&mut self.stage, HandshakeStage::HandedOver)
         {
             self.start_serving(Stream::Tls(stream), None);
         }
@@ -296,7 +302,7 @@ impl Drop for HandshakeTask {
         self.pending.state.set(HandshakeState::Finished);
         self.pending.task.clear();
         let handshakes = &self.ctx.handshakes;
-        handshakes.open.set(handshakes.open.get() - 1);
+        handshakes.open_count.set(handshakes.open_count.get() - 1);
         let Some(permit) = self.permit.take() else { return };
         permit.emit_unserved();
     }
@@ -308,6 +314,6 @@ const MIN_EVICTION_AGE_MS: u64 = 1_000;
 const MAX_OVERLOAD_FACTOR: usize = 4;
 /// With fewer handshakes in progress, gathering their messages would only delay each client.
 const MIN_CONCURRENT_FOR_DENSE: usize = 4;
-/// The size of the first_bytes read. Most ClientHellos are shorter; the rest of a longer one is
-/// read later.
+/// The size of the first read. Most ClientHellos are shorter; the rest of a longer one is read
+/// later.
 const FIRST_READ_BYTES: usize = 2_048;

@@ -7,21 +7,21 @@ use std::cell::Cell;
 pub(super) struct HandshakeRate {
     /// The number of the current interval, counted from the start of the clock.
     interval: Cell<u64>,
-    now: Cell<u32>,
-    previous: Cell<u32>,
+    current_count: Cell<u32>,
+    previous_count: Cell<u32>,
 }
 
 impl HandshakeRate {
     /// Counts a handshake that has started at `now`, in milliseconds.
     pub fn count(&self, now: u64) {
         self.advance(now);
-        self.now.set(self.now.get().saturating_add(1));
+        self.current_count.set(self.current_count.get().saturating_add(1));
     }
 
     /// Whether the previous interval had at least `MIN_DENSE_HANDSHAKES`.
     pub fn is_dense(&self, now: u64) -> bool {
         self.advance(now);
-        self.previous.get() >= MIN_DENSE_HANDSHAKES
+        self.previous_count.get() >= MIN_DENSE_HANDSHAKES
     }
 
     fn advance(&self, now: u64) {
@@ -29,8 +29,8 @@ impl HandshakeRate {
         let passed = interval.saturating_sub(self.interval.get());
         if passed > 0 {
             self.interval.set(interval);
-            let last = self.now.take();
-            self.previous.set(if passed == 1 { last } else { 0 });
+            let last = self.current_count.take();
+            self.previous_count.set(if passed == 1 { last } else { 0 });
         }
     }
 }
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn many_in_a_while_are_dense_in_the_next_and_no_longer() {
+    fn a_dense_interval_counts_during_the_next_one_only() {
         let rate = HandshakeRate::default();
         begin(&rate, 0, MIN_DENSE_HANDSHAKES);
         assert!(!rate.is_dense(INTERVAL_MS - 1), "the interval is not over");
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn few_are_not_dense_nor_are_many_of_long_ago() {
+    fn few_or_long_past_handshakes_are_not_dense() {
         let rate = HandshakeRate::default();
         begin(&rate, 0, MIN_DENSE_HANDSHAKES - 1);
         assert!(!rate.is_dense(INTERVAL_MS));

@@ -1,6 +1,7 @@
 //! The TLS information of a connection that applications can read; `ts/engine/tls-info.ts` decodes
 //! it.
 
+use rustls::HandshakeKind;
 use rustls::pki_types::CertificateDer;
 
 use super::TlsStream;
@@ -41,6 +42,16 @@ pub(crate) fn write_tls_info(stream: &TlsStream, out: &mut Vec<u8>) {
 }
 
 impl TlsStream {
+    /// The negotiated ALPN protocol, if the client offered any.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.tls.alpn_protocol()
+    }
+
+    /// Whether the handshake resumed an earlier session.
+    pub fn is_resumed(&self) -> bool {
+        self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
     /// The TLS version by its number, 0 before the handshake.
     fn version(&self) -> u16 {
         self.tls.protocol_version().map_or(0, u16::from)

@@ -11,9 +11,9 @@ use rustls::sign::CertifiedKey;
 /// The certificates of a server, the default one first.
 #[derive(Debug)]
 pub(super) struct SniResolver {
-    all: Vec<Arc<CertifiedKey>>,
-    /// The indices in `all` by host name, in configured order. A name that begins with `*.` matches
-    /// any first label.
+    certificates: Vec<Arc<CertifiedKey>>,
+    /// The indices in `certificates` by host name, in configured order. A name that begins with
+    /// `*.` matches any first label.
     indices_by_name: HashMap<String, Vec<usize>>,
 }
 
@@ -27,7 +27,7 @@ impl SniResolver {
                 indices_by_name.entry(name).or_default().push(index);
             }
         }
-        Self { all, indices_by_name }
+        Self { certificates: all, indices_by_name }
     }
 
     /// The certificates for a name: exact matches, or else those with a wildcard as first label
@@ -49,9 +49,9 @@ impl SniResolver {
         let matching_indices = self.matching_indices(name);
         if matching_indices.is_empty() {
             // The default, unless the client does not support its type of key.
-            return self.all.iter().find(usable).or(self.all.first()).cloned();
+            return self.certificates.iter().find(usable).or(self.certificates.first()).cloned();
         }
-        let mut indices_by_name = matching_indices.iter().map(|&index| &self.all[index]);
+        let mut indices_by_name = matching_indices.iter().map(|&index| &self.certificates[index]);
         indices_by_name.clone().find(usable).or_else(|| indices_by_name.next()).cloned()
     }
 }

@@ -6,11 +6,11 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use rustls::ProtocolVersion;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 
-use super::buffers::{drain, encode, encode_data, with_scratch};
+use super::buffers::{drain, encode, encode_data, required_space, with_scratch};
 use super::clients::{ClientVerdict, ClientVerifier};
 use super::{TlsServer, sni};
 use crate::runtime::sockets::Socket;
@@ -29,6 +29,7 @@ pub(crate) struct TlsStream {
     unreported_bytes: usize,
     /// The bytes in `out` wait for the next write, to share its packet.
     holds_output: bool,
+    /// The next write is sent together with `close_notify`.
     is_last_write_next: bool,
     input: InputState,
     /// Whether our `close_notify` is in `out` or sent.
@@ -39,6 +40,7 @@ pub(crate) struct TlsStream {
     server_name: Option<Box<str>>,
     /// Verifies the client, if a certificate is requested.
     client_verifier: Option<Arc<ClientVerifier>>,
+    /// The result of verifying the client.
     verdict: ClientVerdict,
 }
 
@@ -78,8 +80,7 @@ impl TlsStream {
         })
     }
 
-    /// Continues the handshake until it is complete on both sides. `first` is what has been read of
-    /// it so far.
+    /// Continues the handshake until both sides are done. `first` has the bytes read so far.
     pub fn poll_handshake(
         &mut self,
         cx: &mut Context<'_>,
@@ -88,7 +89,7 @@ impl TlsStream {
         if !first.is_empty() {
             let mut first = std::mem::take(first);
             let result = self.process_handshake_input(&mut first);
-            self.send_alert_on_error(cx, result)?;
+            self.send_alert(cx, result)?;
         }
         loop {
             // After a TLS 1.3 handshake only a ticket is left to send. No client waits for it, so
@@ -112,7 +113,7 @@ impl TlsStream {
                 Poll::Ready(self.process_handshake_input(&mut scratch[..count]))
             });
             let result = ready!(result);
-            self.send_alert_on_error(cx, result)?;
+            self.send_alert(cx, result)?;
         }
     }
 
@@ -141,11 +142,7 @@ impl TlsStream {
     }
 
     /// After a failed step, sends the alert as far as the socket takes it at once.
-    fn send_alert_on_error(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: io::Result<()>,
-    ) -> io::Result<()> {
+    fn send_alert(&mut self, cx: &mut Context<'_>, result: io::Result<()>) -> io::Result<()> {
         if result.is_err() {
             let _ = self.poll_flush_output(cx);
         }
@@ -326,7 +323,7 @@ impl TlsStream {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         let is_done =
-            encode(&mut self.out, |room| traffic.encrypt(plaintext, room).map_err(room_needed));
+            encode(&mut self.out, |room| traffic.encrypt(plaintext, room).map_err(required_space));
         if is_done { Ok(plaintext.len()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 
@@ -362,13 +359,16 @@ impl TlsStream {
             let UnbufferedStatus { state, .. } =
                 self.tls.process_tls_records(&mut self.unprocessed);
             if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
-                encode(&mut self.out, |room| traffic.queue_close_notify(room).map_err(room_needed));
+                encode(&mut self.out, |room| {
+                    traffic.queue_close_notify(room).map_err(required_space)
+                });
             }
         }
         self.socket.mark_next_write_last();
         self.poll_flush_output(cx)
     }
 
+    /// The TCP socket.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
@@ -378,40 +378,23 @@ impl TlsStream {
         self.out.len()
     }
 
-    /// The negotiated ALPN protocol, if the client offered any.
-    pub fn protocol(&self) -> Option<&[u8]> {
-        self.tls.alpn_protocol()
-    }
-
     /// The host name that the client requested (SNI).
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
-    /// Whether the handshake resumed an earlier session.
-    pub fn is_resumed(&self) -> bool {
-        self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
-    }
-
+    /// The result of verifying the client.
     pub fn client_verdict(&self) -> ClientVerdict {
         self.verdict
     }
 }
 
-/// The space that rustls needs, if the error is a lack of space.
-fn room_needed(error: EncryptError) -> Option<usize> {
-    match error {
-        EncryptError::InsufficientSize(size) => Some(size.required_size),
-        EncryptError::EncryptExhausted => None,
-    }
-}
-
-/// The least space of a read: a smaller one would need many reads for a record.
+/// Minimum space of a read, in bytes: a smaller one would need many reads for a record.
 const MIN_READ_BYTES: usize = 16_384;
-/// The most plaintext encrypted in one call: three records, which end in the middle of a packet of
-/// the loopback device (see `MAX_WRITE_BYTES` in `write_queue.rs`).
+/// Maximum plaintext encrypted in one call, in bytes: three records, which end in the middle of a
+/// packet of the loopback device (see `MAX_WRITE_BYTES` in `write_queue.rs`).
 const MAX_PLAINTEXT_BYTES: usize = 49_152;
-/// The most unprocessed bytes of a handshake: rustls accepts messages of up to 64 KiB.
+/// Maximum number of unprocessed bytes of a handshake: rustls accepts messages of up to 64 KiB.
 const MAX_HANDSHAKE_BYTES: usize = 81_920;
 /// With more unsent output than this, no more input is read.
 const MAX_PENDING_OUTPUT_BYTES: usize = 65_536;

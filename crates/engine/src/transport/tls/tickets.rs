@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_read_by_whoever_has_its_key() {
+    fn a_ticket_is_decrypted_with_its_key() {
         let (first, second) =
             (TicketKeys::new(&[key(1)]).unwrap(), TicketKeys::new(&[key(2), key(1)]).unwrap());
         let ticket = first.encrypt(b"session").unwrap();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_that_was_changed_is_none() {
+    fn a_modified_ticket_is_rejected() {
         let tickets = TicketKeys::new(&[key(1)]).unwrap();
         let ticket = tickets.encrypt(b"session").unwrap();
         for at in 0..ticket.len() {

@@ -71,7 +71,7 @@ fn every_atom_has_gunicorns_value() {
 }
 
 #[test]
-fn what_is_not_there_is_a_dash() {
+fn a_missing_value_is_a_dash() {
     let bare = AccessEntry {
         remote: None,
         request_fields: RequestFields::Pairs(&[]),
@@ -133,7 +133,7 @@ fn text_and_percent_signs_stay() {
 }
 
 #[test]
-fn what_is_no_atom_is_an_error_that_says_where() {
+fn an_invalid_atom_is_an_error_with_its_position() {
     for format in ["%h", "a %(h", "%(h)", "%(h)x", "50%", "%"] {
         let error = AccessFormat::compile(format).unwrap_err();
         assert!(error.contains("must follow at \"%"), "{format}: {error}");
