@@ -1,25 +1,25 @@
-/** Each program runs on plain Node and with the registration: what it prints and how it ends must be the same. */
+/** Runs each program on plain Node and with the registration: output and exit code must match. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { native } from '../../ts/native/index.ts'
 
-/** The build, since a worker thread would not know how to load the sources. */
+/** The built file, since a worker thread cannot load TypeScript sources. */
 const REGISTER = fileURLToPath(new URL('../../dist/register/register.js', import.meta.url))
-const DEADLINE_MS = 60_000
+const TIMEOUT_MS = 60_000
 
-interface Ended {
+interface ProgramResult {
   readonly code: number | null
   readonly output: string
   readonly errors: string
 }
 
-const registered = ['--import', REGISTER]
+const REGISTER_ARGUMENTS = ['--import', REGISTER]
 
-function run(program: string, nodeArguments: readonly string[]): Promise<Ended> {
+function run(program: string, nodeArguments: readonly string[]): Promise<ProgramResult> {
   const file = fileURLToPath(new URL(`programs/${program}.cjs`, import.meta.url))
-  const options = { timeout: DEADLINE_MS, env: { ...process.env, NODE_OPTIONS: '' } }
+  const options = { timeout: TIMEOUT_MS, env: { ...process.env, NODE_OPTIONS: '' } }
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
@@ -31,36 +31,39 @@ function run(program: string, nodeArguments: readonly string[]): Promise<Ended> 
 }
 
 const programs: Readonly<Record<string, string>> = {
-  lives: 'a server opens, closes and opens again as on node',
-  errors: "listen() fails with node's errors",
-  places: 'a server listens at a path, a descriptor, a handle and until a signal aborts',
-  connections: 'connections are counted, refused, closed and waited for as on node',
-  unref: 'the process ends when what is left is unreferenced',
-  limits: "a server's limits are its own",
-  unread: 'a body that nobody reads is read on, and the connection serves on',
-  refused: "what is no request is refused in node's words or the program's",
-  sockets: 'resets and options reach the sockets of the kernel',
-  exits: 'an answer goes out though its callback ends the process',
-  throws: 'a throw of a handler kills the process as on node',
+  lives: 'a server listens, closes and listens again as on Node',
+  errors: "listen() fails with Node's errors",
+  places: 'a server listens at a path, a descriptor or a handle, and until an AbortSignal',
+  connections: 'connections are counted, refused, closed and waited for as on Node',
+  unref: 'the process exits when only unreferenced sockets are left',
+  limits: 'each server has its own limits',
+  unread: 'an unread body is discarded, and the connection continues to serve',
+  refused: "a malformed request is refused with Node's response or the program's",
+  sockets: 'resets and socket options reach the kernel',
+  exits: 'a response is sent although its callback exits the process',
+  throws: 'an exception of a handler terminates the process as on Node',
   rejects: 'a rejection reaches the listeners of the program',
-  threads: 'servers live in worker threads',
-  foreign: "net, http2 and what only node's parser allows stay node's own",
+  threads: 'servers run in worker threads',
+  foreign: "Node serves net, http2 and what only Node's parser allows",
 }
 
-const withAddon = native === null || !existsSync(REGISTER) ? test.skip : test
+const testWithAddon = native === null || !existsSync(REGISTER) ? test.skip : test
 
 for (const [program, title] of Object.entries(programs)) {
-  withAddon(title, async (t) => {
-    const [plain, ours] = await Promise.all([run(program, []), run(program, registered)])
-    t.is(ours.output, plain.output)
-    t.is(ours.code, plain.code, ours.errors)
+  testWithAddon(title, async (t) => {
+    const [plain, registered] = await Promise.all([
+      run(program, []),
+      run(program, REGISTER_ARGUMENTS),
+    ])
+    t.is(registered.output, plain.output)
+    t.is(registered.code, plain.code, registered.errors)
     t.not(plain.output, '')
   })
 }
 
-withAddon('the engine serves, whichever way it is asked for', async (t) => {
+testWithAddon('the native engine serves with --import, with --require and with both', async (t) => {
   t.is((await run('served', [])).output, 'node\n')
-  t.is((await run('served', registered)).output, 'native\n')
+  t.is((await run('served', REGISTER_ARGUMENTS)).output, 'native\n')
   t.is((await run('served', ['--require', REGISTER])).output, 'native\n')
-  t.is((await run('served', ['--require', REGISTER, ...registered])).output, 'native\n')
+  t.is((await run('served', ['--require', REGISTER, ...REGISTER_ARGUMENTS])).output, 'native\n')
 })

@@ -1,4 +1,4 @@
-// Connections that are counted, refused, closed and waited for.
+// Counts, refuses, closes and waits for the connections of a server.
 const http = require('node:http')
 const net = require('node:net')
 const { once } = require('node:events')
@@ -23,8 +23,8 @@ async function main() {
   server.maxConnections = 1
   const dropped = once(server, 'drop')
   const refused = net.connect(port, '127.0.0.1').on('error', () => {})
-  const [facts] = await dropped
-  console.log('drop', Object.keys(facts).sort().join(), facts.remotePort === refused.localPort)
+  const [info] = await dropped
+  console.log('drop', Object.keys(info).sort().join(), info.remotePort === refused.localPort)
   await once(refused, 'close')
   server.maxConnections = undefined
 

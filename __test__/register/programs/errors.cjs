@@ -1,4 +1,4 @@
-// What listen() fails with, as the program sees it.
+// Prints the errors with which listen() fails.
 const http = require('node:http')
 const net = require('node:net')
 const show = ({ code, errno, syscall, address, port, message }) =>
@@ -20,13 +20,13 @@ const first = http.createServer().listen(0, '127.0.0.1', () => {
           .listen(0, '203.0.113.1')
           .on('error', (error) => {
             show(error)
-            taken(port)
+            bindTakenPort(port)
           })
       })
   })
 })
 
-function taken(port) {
+function bindTakenPort(port) {
   const plain = net.createServer().listen(port, '127.0.0.1')
   plain.on('error', (error) => {
     show(error)

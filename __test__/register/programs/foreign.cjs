@@ -1,34 +1,40 @@
-// What is not the engine's business stays node's own: net, http2, sockets that the program brings, lenient parsing.
+// Features that Node serves by itself: net, http2, sockets that the program provides, and lenient
+// parsing.
 const http = require('node:http')
 const http2 = require('node:http2')
 const net = require('node:net')
 const { once } = require('node:events')
 
-async function talk(port, text) {
+async function sendRequest(port, text) {
   const client = net.connect(port, '127.0.0.1')
   client.end(text)
-  let answer = ''
-  for await (const data of client) answer += data
-  return answer.split('\r\n')[0]
+  let response = ''
+  for await (const data of client) response += data
+  return response.split('\r\n')[0]
 }
 
 async function main() {
-  const behind = http.createServer((_req, res) => res.end('x')).listen(0, '127.0.0.1')
-  const front = net.createServer({ allowHalfOpen: true }, (socket) =>
-    behind.emit('connection', socket),
+  const inner = http.createServer((_req, res) => res.end('x')).listen(0, '127.0.0.1')
+  const outer = net.createServer({ allowHalfOpen: true }, (socket) =>
+    inner.emit('connection', socket),
   )
-  front.listen(0, '127.0.0.1')
-  await once(front, 'listening')
+  outer.listen(0, '127.0.0.1')
+  await once(outer, 'listening')
   console.log(
-    await talk(front.address().port, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'),
+    await sendRequest(
+      outer.address().port,
+      'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    ),
   )
-  behind.close()
-  front.close()
+  inner.close()
+  outer.close()
 
   const lenient = http.createServer({ requireHostHeader: false }, (_req, res) => res.end('x'))
   lenient.listen(0, '127.0.0.1')
   await once(lenient, 'listening')
-  console.log(await talk(lenient.address().port, 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'))
+  console.log(
+    await sendRequest(lenient.address().port, 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'),
+  )
   lenient.close()
 
   const two = http2.createServer((_req, res) => res.end('two')).listen(0, '127.0.0.1')

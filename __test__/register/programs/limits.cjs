@@ -1,15 +1,15 @@
-// A server's limits are its own, also when they are set while it listens.
+// Sets limits on each server separately, also while it listens.
 const http = require('node:http')
 const net = require('node:net')
 const { once } = require('node:events')
 
-async function talk(server, text) {
+async function sendRequest(server, text) {
   const client = net.connect(server.address().port, '127.0.0.1').on('error', () => {})
   client.write(text)
-  let answer = ''
-  client.on('data', (data) => (answer += data))
+  let response = ''
+  client.on('data', (data) => (response += data))
   await once(client, 'close')
-  return answer
+  return response
 }
 const get = 'GET / HTTP/1.1\r\nHost: x\r\n'
 
@@ -23,15 +23,15 @@ async function main() {
     server.keepAliveTimeoutBuffer = 100
   }
   const long = `${get}X: ${'y'.repeat(2000)}\r\n\r\n`
-  console.log((await talk(small, long)).split('\r\n')[0])
-  console.log((await talk(large, `${long}`)).replace(/Date: .*?\r\n/, ''))
-  console.log((await talk(large, `${get}X: ${'y'.repeat(17_000)}\r\n\r\n`)).split('\r\n')[0])
+  console.log((await sendRequest(small, long)).split('\r\n')[0])
+  console.log((await sendRequest(large, `${long}`)).replace(/Date: .*?\r\n/, ''))
+  console.log((await sendRequest(large, `${get}X: ${'y'.repeat(17_000)}\r\n\r\n`)).split('\r\n')[0])
   const few = http.createServer((req, res) => res.end(`${Object.keys(req.headers).length}`))
   few.listen(0, '127.0.0.1')
   few.maxHeadersCount = 4
   await once(few, 'listening')
   console.log(
-    (await talk(few, `${get}Connection: close\r\n${'A: b\r\n'.repeat(9)}\r\n`)).slice(0, 12),
+    (await sendRequest(few, `${get}Connection: close\r\n${'A: b\r\n'.repeat(9)}\r\n`)).slice(0, 12),
   )
   few.close()
   const idle = http.createServer(() => {})
@@ -41,10 +41,12 @@ async function main() {
   })
   idle.listen(0, '127.0.0.1')
   await once(idle, 'listening')
-  console.log(await talk(idle, ''))
+  console.log(await sendRequest(idle, ''))
   idle.close()
   large.keepAliveTimeout = 0
-  console.log(await talk(large, `${get}Connection: close\r\n\r\n`).then((text) => text.length > 0))
+  console.log(
+    await sendRequest(large, `${get}Connection: close\r\n\r\n`).then((text) => text.length > 0),
+  )
   small.close()
   large.close()
 }

@@ -1,4 +1,4 @@
-// Where a server can listen: a path, a descriptor, a handle, another server's, until a signal aborts.
+// Listens at a path, a descriptor, a handle and the handle of another server, and until an abort.
 const http = require('node:http')
 const net = require('node:net')
 const { existsSync } = require('node:fs')
@@ -6,19 +6,19 @@ const { join } = require('node:path')
 const { mkdtempSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 
-const answer = (_req, res) => res.end(String(_req.socket.remoteAddress))
-const ask = (where) =>
+const respond = (_req, res) => res.end(String(_req.socket.remoteAddress))
+const get = (target) =>
   new Promise((resolve, reject) => {
-    const client = http.get({ ...where, agent: false }, (res) => {
-      let text = ''
+    const client = http.get({ ...target, agent: false }, (res) => {
+      let body = ''
       res.setEncoding('latin1')
-      res.on('data', (data) => (text += data)).on('end', () => resolve(text))
+      res.on('data', (data) => (body += data)).on('end', () => resolve(body))
     })
     client.on('error', reject)
   })
 const listen = (...args) =>
   new Promise((resolve, reject) => {
-    const server = http.createServer(answer).listen(...args)
+    const server = http.createServer(respond).listen(...args)
     server.on('listening', () => resolve(server)).on('error', reject)
   })
 const close = (server) => new Promise((resolve) => server.close(resolve))
@@ -26,7 +26,7 @@ const close = (server) => new Promise((resolve) => server.close(resolve))
 async function main() {
   const path = join(mkdtempSync(join(tmpdir(), 'monoceros-')), 'socket')
   const unix = await listen({ path, readableAll: true, writableAll: true })
-  console.log(unix.address() === path, await ask({ socketPath: path }), existsSync(path))
+  console.log(unix.address() === path, await get({ socketPath: path }), existsSync(path))
   await close(unix)
   console.log(existsSync(path))
 
@@ -37,25 +37,25 @@ async function main() {
   console.log(
     'fd',
     byFd.address().port === bound.port,
-    await ask({ port: bound.port, host: '127.0.0.1' }),
+    await get({ port: bound.port, host: '127.0.0.1' }),
   )
   await close(byFd)
 
   const other = net._createServerHandle('127.0.0.1', 0, 4)
   const byHandle = await listen(other)
   const { port } = byHandle.address()
-  console.log('handle', await ask({ port, host: '127.0.0.1' }))
+  console.log('handle', await get({ port, host: '127.0.0.1' }))
   await close(byHandle)
 
   const six = await listen({ port: 0, host: '::', ipv6Only: true })
-  console.log(six.address().family, await ask({ port: six.address().port, host: '::1' }))
+  console.log(six.address().family, await get({ port: six.address().port, host: '::1' }))
   console.log(
-    await ask({ port: six.address().port, host: '127.0.0.1' }).catch((error) => error.code),
+    await get({ port: six.address().port, host: '127.0.0.1' }).catch((error) => error.code),
   )
   await close(six)
 
   const any = await listen(0)
-  console.log(any.address().address, await ask({ port: any.address().port, host: '127.0.0.1' }))
+  console.log(any.address().address, await get({ port: any.address().port, host: '127.0.0.1' }))
   await close(any)
 
   const controller = new AbortController()

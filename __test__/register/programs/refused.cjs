@@ -1,4 +1,4 @@
-// What is no request is refused in node's words, or in the program's.
+// Refuses malformed requests with Node's response or with that of the program.
 const http = require('node:http')
 const net = require('node:net')
 const { once } = require('node:events')
@@ -6,7 +6,7 @@ const { once } = require('node:events')
 const options = { connectionsCheckingInterval: 50 }
 const limits = { headersTimeout: 300, requestTimeout: 300 }
 
-async function exchange(server, parts, { ends = false } = {}) {
+async function exchange(server, parts, { endAfter = false } = {}) {
   const client = net.connect({
     port: server.address().port,
     host: '127.0.0.1',
@@ -21,7 +21,7 @@ async function exchange(server, parts, { ends = false } = {}) {
     client.write(part)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-  if (ends) client.end()
+  if (endAfter) client.end()
   await ended
   client.destroy()
   return received.replace(/Date: [^\r]*/g, 'Date: D')
@@ -30,15 +30,15 @@ async function exchange(server, parts, { ends = false } = {}) {
 const get = 'GET / HTTP/1.1\r\nHost: x\r\n'
 const REQUESTS = {
   'a bad method': ['G@T / HTTP/1.1\r\nHost: x\r\n\r\n'],
-  'a method that node does not know': ['UNKNOWN_METHOD / HTTP/1.1\r\nHost: x\r\n\r\n'],
+  'an unknown method': ['UNKNOWN_METHOD / HTTP/1.1\r\nHost: x\r\n\r\n'],
   'a bad version': ['GET / HTTP/9.9\r\nHost: x\r\n\r\n'],
   'a bad field': [`${get}a b: c\r\n\r\n`],
-  'a head that is too long': [`${get}a: ${'x'.repeat(20_000)}\r\n\r\n`],
+  'a head above the limit': [`${get}a: ${'x'.repeat(20_000)}\r\n\r\n`],
   'two lengths': ['POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx'],
-  'a length and a coding': [
+  'a length and a transfer coding': [
     'POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
   ],
-  'a head that does not come': [get],
+  'an incomplete head': [get],
   'empty lines between requests': [
     `${get}\r\n`,
     '\r\n',
@@ -60,7 +60,7 @@ async function main() {
       console.log(error.code, error instanceof Error, socket.writable)
       socket.end('HTTP/1.1 418 Mine\r\n\r\nmine')
     })
-    console.log('heard', JSON.stringify(await exchange(server, parts)))
+    console.log('with a listener', JSON.stringify(await exchange(server, parts)))
     server.close()
   }
 
@@ -68,16 +68,22 @@ async function main() {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const cut = ['GET / HTTP/1.1\r\nContent-Length:']
-  console.log('cut short', JSON.stringify(await exchange(server, cut, { ends: true })))
+  console.log('cut short', JSON.stringify(await exchange(server, cut, { endAfter: true })))
   server.once('clientError', (error, socket) => {
     console.log(error.code, error.message, 'rawPacket' in error)
     socket.destroy()
   })
-  console.log('and heard', JSON.stringify(await exchange(server, cut, { ends: true })))
+  console.log(
+    'cut short, with a listener',
+    JSON.stringify(await exchange(server, cut, { endAfter: true })),
+  )
   const log = (error) => console.log(error.code)
   server.on('clientError', log)
-  const bad = REQUESTS['a length and a coding']
-  console.log('without a word', JSON.stringify(await exchange(server, bad, { ends: true })))
+  const bad = REQUESTS['a length and a transfer coding']
+  console.log(
+    'a listener without a response',
+    JSON.stringify(await exchange(server, bad, { endAfter: true })),
+  )
   server.off('clientError', log)
   server.once('clientError', (error, socket) => {
     log(error)
@@ -90,7 +96,7 @@ async function main() {
     socket.end('x'.repeat(100_000), () => socket.destroy())
   })
   const long = await exchange(server, REQUESTS['a bad field'])
-  console.log('a long answer', long.length, long.slice(0, 25))
+  console.log('a long response', long.length, long.slice(0, 25))
   server.once('clientError', (error, socket) => {
     log(error)
     socket.end('HTTP/1.1 400 In the body\r\n\r\n')
@@ -101,10 +107,13 @@ async function main() {
   ]
   console.log('a bad chunk', JSON.stringify(await exchange(server, body)))
   server.once('request', ({ socket }) => {
-    socket.on('error', (error) => console.log('its socket hears of', error.code))
+    socket.on('error', (error) => console.log('error of its socket', error.code))
   })
-  // A size that has begun wrongly is none, also before its line has ended.
-  console.log('and unheard', JSON.stringify(await exchange(server, [body[0], 'W'])))
+  // A malformed chunk size is refused before its line is complete.
+  console.log(
+    'a bad chunk size, without a listener',
+    JSON.stringify(await exchange(server, [body[0], 'W'])),
+  )
   server.close()
 }
 

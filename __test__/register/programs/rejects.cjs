@@ -1,4 +1,4 @@
-// A listener of the program's own takes a rejection, and the server serves on.
+// Handles a rejection with the program's own listener; the server continues to serve.
 const http = require('node:http')
 const server = http.createServer(async (req, res) => {
   if (req.url === '/bad') throw new Error('rejected')

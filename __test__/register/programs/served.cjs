@@ -1,4 +1,4 @@
-// Says who serves: node's own sockets have a handle.
+// Prints which engine serves: only the sockets of Node have a handle.
 const http = require('node:http')
 const server = http.createServer((req, res) => {
   console.log(req.socket._handle === null ? 'native' : 'node')

@@ -1,4 +1,4 @@
-// What a program asks of a connection's socket reaches the kernel's.
+// Sets options of a connection's socket, which must reach the socket of the kernel.
 const http = require('node:http')
 const net = require('node:net')
 const { readFileSync } = require('node:fs')
@@ -8,8 +8,8 @@ const { setTimeout: sleep } = require('node:timers/promises')
 const server = http.createServer()
 const hex = (port) => port.toString(16).toUpperCase().padStart(4, '0')
 
-/** The timer of the server's side of a connection, as the kernel tells it: 02 is keep-alive. */
-function timerOf(client) {
+/** Reads the kernel's timer for the server's end of a connection; 02 is keep-alive, `proc(5)`. */
+function readTimer(client) {
   const [server, peer] = [hex(client.remotePort), hex(client.localPort)]
   const lines = readFileSync('/proc/net/tcp', 'utf8')
     .split('\n')
@@ -23,7 +23,7 @@ function timerOf(client) {
 
 async function connect(text) {
   const client = net.connect(server.address().port, '127.0.0.1')
-  client.ended = new Promise((resolve) => {
+  client.outcome = new Promise((resolve) => {
     client.on('error', (error) => resolve(error.code))
     client.on('close', () => resolve('closed'))
   })
@@ -41,18 +41,18 @@ async function main() {
   await once(server, 'listening')
 
   server.once('request', (req) => req.socket.resetAndDestroy())
-  console.log('a request', await (await connect(get('/reset'))).ended)
+  console.log('a request', await (await connect(get('/reset'))).outcome)
   server.once('upgrade', (_req, socket) => socket.resetAndDestroy())
-  console.log('an upgraded socket', await (await connect(upgrade)).ended)
+  console.log('an upgraded socket', await (await connect(upgrade)).outcome)
   server.once('upgrade', (_req, socket) => socket.resetAndDestroy())
-  console.log('without a Host', await (await connect(upgrade.replace('Host: x\r\n', ''))).ended)
+  console.log('without a Host', await (await connect(upgrade.replace('Host: x\r\n', ''))).outcome)
   server.once('upgrade', (_req, socket) => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n')
     setTimeout(() => socket.resetAndDestroy(), 20)
   })
-  console.log('one that has been answered', await (await connect(upgrade)).ended)
+  console.log('an upgraded socket after its response', await (await connect(upgrade)).outcome)
   server.once('upgrade', (_req, socket) => socket.destroy())
-  console.log('without a reset', await (await connect(upgrade)).ended)
+  console.log('without a reset', await (await connect(upgrade)).outcome)
 
   for (const [name, text] of [
     ['request', get('/keep')],
@@ -61,13 +61,13 @@ async function main() {
     const seen = once(server, name)
     const client = await connect(text)
     const [{ socket }] = await seen
-    console.log(name, timerOf(client))
+    console.log(name, readTimer(client))
     socket.setKeepAlive(true, 600_500).setNoDelay(false).setNoDelay().setKeepAlive(true, 600_500)
     await sleep(50)
-    console.log(name, timerOf(client))
+    console.log(name, readTimer(client))
     socket.setKeepAlive(false)
     await sleep(50)
-    console.log(name, timerOf(client))
+    console.log(name, readTimer(client))
     client.destroy()
     socket.destroy()
     socket.setNoDelay(false).setKeepAlive(true)

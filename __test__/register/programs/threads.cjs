@@ -1,4 +1,4 @@
-// Threads have servers of their own, and end with them or by force.
+// Starts servers in worker threads, which exit by themselves or are terminated.
 const http = require('node:http')
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads')
 
@@ -10,20 +10,20 @@ if (!isMainThread) {
     parentPort.close()
   })
 } else {
-  const start = (name, end) => {
+  const start = (name, stop) => {
     const worker = new Worker(__filename, { workerData: name })
     worker.on('message', (port) =>
       http.get({ port, host: '127.0.0.1', agent: false }, (res) =>
         res.on('data', (data) => {
           console.log(String(data))
-          end(worker)
+          stop(worker)
         }),
       ),
     )
     return new Promise((resolve) => worker.on('exit', resolve))
   }
-  start('one', (worker) => worker.postMessage('end'))
-    .then((code) => console.log('ended', code))
+  start('one', (worker) => worker.postMessage('stop'))
+    .then((code) => console.log('exited', code))
     .then(() => start('two', (worker) => worker.terminate()))
     .then((code) => console.log('terminated', code))
 }

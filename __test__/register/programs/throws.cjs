@@ -1,4 +1,4 @@
-// Nobody catches what a handler throws: the process dies of it.
+// Throws in a handler: the uncaught exception terminates the process.
 const http = require('node:http')
 const server = http.createServer(() => {
   throw new Error('from the handler')

@@ -1,4 +1,4 @@
-// The process ends as soon as nothing that counts is left.
+// Unreferences the server and its socket: the process exits when nothing referenced is left.
 const http = require('node:http')
 const net = require('node:net')
 const server = http.createServer((_req, res) => res.end('x'))
