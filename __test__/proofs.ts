@@ -135,13 +135,16 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   crl_file: 'tls/renewal.spec.ts › a client that has been revoked since does not come back',
   ciphers: 'tls/names.spec.ts › versions and ciphers are those of the settings',
   http_protocols:
-    'http2/serving.spec.ts › a handler sees a request of HTTP/1.1 and the real protocol',
+    'http2/serving.spec.ts › a handler receives an HTTP/1.1 request, and its socket shows h2',
   http2_cleartext:
-    'http2/serving.spec.ts › a handler sees a request of HTTP/1.1 and the real protocol',
-  http2_max_concurrent_streams: 'http2/serving.spec.ts › a client is told the settings',
-  http2_initial_window_size: 'http2/serving.spec.ts › a client is told the settings',
-  http2_max_frame_size: 'http2/serving.spec.ts › a client is told the settings',
-  http2_max_header_list_size: 'http2/serving.spec.ts › a client is told the settings',
+    'http2/serving.spec.ts › a handler receives an HTTP/1.1 request, and its socket shows h2',
+  http2_max_concurrent_streams:
+    'http2/serving.spec.ts › a client receives the configured HTTP/2 settings',
+  http2_initial_window_size:
+    'http2/serving.spec.ts › a client receives the configured HTTP/2 settings',
+  http2_max_frame_size: 'http2/serving.spec.ts › a client receives the configured HTTP/2 settings',
+  http2_max_header_list_size:
+    'http2/serving.spec.ts › a client receives the configured HTTP/2 settings',
   http2_max_resets:
     'crates/engine/tests/protocol/http2_floods.rs › requests_that_are_taken_back_again_and_again_end_their_connection',
   http2_max_idle_frames:

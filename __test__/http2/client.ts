@@ -1,14 +1,14 @@
-/** A client of HTTP/2, by node:http2, on one connection. */
+/** An HTTP/2 client on one connection, based on node:http2. */
 import http2 from 'node:http2'
 
-const PATIENCE_MS = 10_000
+const RESPONSE_TIMEOUT_MS = 10_000
 
-export interface Answer {
+export interface Http2Response {
   readonly status: number
   readonly headers: http2.IncomingHttpHeaders
   readonly body: Buffer
   readonly trailers: http2.IncomingHttpHeaders
-  /** The statuses of interim answers. */
+  /** Status codes of the interim (1xx) responses. */
   readonly interim: readonly number[]
 }
 
@@ -17,21 +17,25 @@ export class Http2Client {
 
   constructor(url: string, options: http2.SecureClientSessionOptions = {}) {
     this.session = http2.connect(url, options)
-    // Requests hear of it.
+    // Each pending request reports the error itself.
     this.session.on('error', () => {})
   }
 
-  /** Begins a request. */
+  /** Starts a request and returns its stream. */
   request(headers: http2.OutgoingHttpHeaders): http2.ClientHttp2Stream {
     return this.session.request(headers)
   }
 
-  ask(path: string, options: { headers?: object; body?: string | Buffer } = {}): Promise<Answer> {
+  /** Sends a request, POST if it has a body, and reads the response. */
+  fetch(
+    path: string,
+    options: { headers?: object; body?: string | Buffer } = {},
+  ): Promise<Http2Response> {
     const { headers = {}, body } = options
     const method = body === undefined ? 'GET' : 'POST'
     const stream = this.request({ ':path': path, ':method': method, ...headers })
     stream.end(body)
-    return answerOf(stream)
+    return readResponse(stream)
   }
 
   close(): void {
@@ -39,26 +43,26 @@ export class Http2Client {
   }
 }
 
-/** Reads a whole answer. */
-export function answerOf(stream: http2.ClientHttp2Stream): Promise<Answer> {
+/** Reads a whole response; rejects if the stream is reset or nothing arrives in time. */
+export function readResponse(stream: http2.ClientHttp2Stream): Promise<Http2Response> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('no answer came')), PATIENCE_MS)
-    const pieces: Buffer[] = []
+    const timer = setTimeout(() => reject(new Error('no response arrived')), RESPONSE_TIMEOUT_MS)
+    const chunks: Buffer[] = []
     const interim: number[] = []
     let headers: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader = {}
     let trailers: http2.IncomingHttpHeaders = {}
-    stream.on('headers', (told) => interim.push(told[':status'] ?? 0))
-    stream.on('response', (told) => {
-      headers = told
+    stream.on('headers', (fields) => interim.push(fields[':status'] ?? 0))
+    stream.on('response', (fields) => {
+      headers = fields
     })
-    stream.on('trailers', (told) => {
-      trailers = told
+    stream.on('trailers', (fields) => {
+      trailers = fields
     })
-    stream.on('data', (piece: Buffer) => pieces.push(piece))
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
     stream.on('error', reject)
     stream.on('end', () => {
       const status = headers[':status'] ?? 0
-      resolve({ status, headers, body: Buffer.concat(pieces), trailers, interim })
+      resolve({ status, headers, body: Buffer.concat(chunks), trailers, interim })
     })
     stream.on('close', () => {
       clearTimeout(timer)

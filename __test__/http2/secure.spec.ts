@@ -1,4 +1,4 @@
-// HTTP/2 behind TLS, as the command serves it: by the client's choice, beside HTTP/1.1, for Express as it is.
+// HTTP/2 over TLS in a whole process: ALPN selects HTTP/2 or HTTP/1.1, and Express needs no change.
 import { createRequire } from 'node:module'
 import test from 'ava'
 
@@ -8,20 +8,24 @@ import { Certificates } from '../tls/certificates.ts'
 import { meet } from '../tls/client.ts'
 import { Http2Client } from './client.ts'
 
-const APP = `const express = require(${JSON.stringify(createRequire(import.meta.url).resolve('express'))})
+const EXPRESS = JSON.stringify(createRequire(import.meta.url).resolve('express'))
+const APP = `const express = require(${EXPRESS})
 const app = express()
 app.use(express.json({ limit: '2mb' }))
-const seen = (req) => ({ secure: req.secure, version: req.httpVersion, alpn: req.socket.alpnProtocol, name: req.socket.servername })
+const describe = (req) => {
+  const { alpnProtocol: alpn, servername: name } = req.socket
+  return { secure: req.secure, version: req.httpVersion, alpn, name }
+}
 app.get('/', (req, res) => {
-  const body = JSON.stringify(seen(req))
+  const body = JSON.stringify(describe(req))
   res.set('Content-Length', body.length).send(body)
 })
-app.post('/', (req, res) => res.json({ ...seen(req), size: req.body.text.length }))
+app.post('/', (req, res) => res.json({ ...describe(req), size: req.body.text.length }))
 module.exports = app`
 
 if (native === null) test.skip(`native engine: ${nativeFailure}`, () => {})
 else {
-  test('browsers and others that can have HTTP/2, and who cannot has HTTP/1.1', async (t) => {
+  test('ALPN selects HTTP/2 for clients that support it, and HTTP/1.1 for others', async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const program = startProgram(t, {
       files: { ...certificates.files(), 'app.cjs': APP },
@@ -38,16 +42,16 @@ else {
       return client
     })
     const headers = { 'content-type': 'application/json' }
-    const asked = clients.flatMap((client) =>
+    const requests = clients.flatMap((client) =>
       Array.from({ length: 20 }, async (_, at) => {
         const body = JSON.stringify({ text: 'x'.repeat(at * 20_000) })
-        const answer = await client.ask('/', { headers, body })
-        t.deepEqual(JSON.parse(answer.body.toString()), {
+        const response = await client.fetch('/', { headers, body })
+        t.deepEqual(JSON.parse(response.body.toString()), {
           ...{ secure: true, version: '1.1', alpn: 'h2', name: 'localhost', size: at * 20_000 },
         })
       }),
     )
-    await Promise.all(asked)
+    await Promise.all(requests)
     const { body } = await meet(Number(port), { ALPNProtocols: ['http/1.1'] })
     t.like(body, { secure: true, version: '1.1', alpn: 'http/1.1' })
   })

@@ -13,7 +13,7 @@ import { createNativeEngine } from '../../ts/engine/native/engine.ts'
 import { createNodeEngine } from '../../ts/engine/node/engine.ts'
 import { native } from '../../ts/native/index.ts'
 import { bindNatively, config, log, logged } from '../http/engines.ts'
-import { answerOf, Http2Client } from './client.ts'
+import { Http2Client, readResponse } from './client.ts'
 
 const onNative = native === null ? test.skip : test
 
@@ -21,31 +21,32 @@ let engine: Engine | undefined
 
 test.after.always(() => engine?.close())
 
-/** Serves a program and connects to it. */
+/** Serves an application with the native engine and returns a client that is connected to it. */
 async function serve(t: ExecutionContext, program: http.RequestListener | http.Server | Target) {
-  const spoken = {
+  const http2Config = {
     ...config,
     ...{ http_protocols: 'h2,h1', http2_cleartext: null, http2_max_concurrent_streams: 64 },
     ...{ http2_initial_window_size: 131_072, http2_max_frame_size: 32_768 },
     http2_max_header_list_size: 40_000,
   }
-  engine ??= createNativeEngine({ config: spoken, log })
+  engine ??= createNativeEngine({ config: http2Config, log })
   const { fd, port } = bindNatively()
-  const made = typeof program === 'function' ? http.createServer(program) : program
-  const target: Target = 'style' in made ? made : { style: 'node', server: made }
+  const application = typeof program === 'function' ? http.createServer(program) : program
+  const target: Target =
+    'style' in application ? application : { style: 'node', server: application }
   await engine.serve(target, [{ fd, address: `http://127.0.0.1:${port}` }])
   const client = new Http2Client(`http://127.0.0.1:${port}`)
   t.teardown(() => client.close())
   return client
 }
 
-onNative('a handler sees a request of HTTP/1.1 and the real protocol on its socket', async (t) => {
+onNative('a handler receives an HTTP/1.1 request, and its socket shows h2', async (t) => {
   const client = await serve(t, (req, res) => {
     const { httpVersion, httpVersionMajor, headers, rawHeaders } = req
     const { alpnProtocol } = req.socket as { alpnProtocol?: string }
     res.end(JSON.stringify({ httpVersion, httpVersionMajor, headers, rawHeaders, alpnProtocol }))
   })
-  const { body, headers } = await client.ask('/', {
+  const { body, headers } = await client.fetch('/', {
     headers: { cookie: ['a=1', 'b=2'], 'x-a': 'b' },
   })
   const seen = JSON.parse(body.toString())
@@ -58,17 +59,17 @@ onNative('a handler sees a request of HTTP/1.1 and the real protocol on its sock
   t.false('connection' in headers || 'keep-alive' in headers || 'transfer-encoding' in headers)
 })
 
-onNative('a client is told the settings', async (t) => {
+onNative('a client receives the configured HTTP/2 settings', async (t) => {
   const client = await serve(t, (_req, res) => void res.end())
-  await client.ask('/')
-  const told = client.session.remoteSettings
-  t.is(told.maxConcurrentStreams, 64)
-  t.is(told.initialWindowSize, 131_072)
-  t.is(told.maxFrameSize, 32_768)
-  t.is(told.maxHeaderListSize, 40_000)
+  await client.fetch('/')
+  const settings = client.session.remoteSettings
+  t.is(settings.maxConcurrentStreams, 64)
+  t.is(settings.initialWindowSize, 131_072)
+  t.is(settings.maxFrameSize, 32_768)
+  t.is(settings.maxHeaderListSize, 40_000)
 })
 
-/** An application of each kind that answers `POST /echo` with its JSON body. */
+/** One application per framework; each responds to `POST /echo` with the JSON body it received. */
 const APPLICATIONS: Readonly<Record<string, () => Promise<http.RequestListener | Target>>> = {
   'a plain handler': async () => (req, res) => {
     req.pipe(res)
@@ -81,9 +82,9 @@ const APPLICATIONS: Readonly<Record<string, () => Promise<http.RequestListener |
   Koa: async () => {
     const app = new Koa()
     app.use(async (context) => {
-      const pieces: Buffer[] = []
-      for await (const piece of context.req) pieces.push(piece)
-      context.body = JSON.parse(Buffer.concat(pieces).toString())
+      const chunks: Buffer[] = []
+      for await (const chunk of context.req) chunks.push(chunk)
+      context.body = JSON.parse(Buffer.concat(chunks).toString())
     })
     return app.callback()
   },
@@ -100,21 +101,23 @@ const APPLICATIONS: Readonly<Record<string, () => Promise<http.RequestListener |
   },
 }
 
-for (const [name, make] of Object.entries(APPLICATIONS)) {
-  onNative(`${name} is served as it is, many requests at a time`, async (t) => {
-    const client = await serve(t, await make())
+for (const [name, createApplication] of Object.entries(APPLICATIONS)) {
+  onNative(`${name} needs no change to serve concurrent requests`, async (t) => {
+    const client = await serve(t, await createApplication())
     const bodies = Array.from({ length: 30 }, (_, at) =>
       JSON.stringify({ at, text: 'x'.repeat(at * 10_000) }),
     )
     const headers = { 'content-type': 'application/json' }
-    const answers = await Promise.all(bodies.map((body) => client.ask('/echo', { headers, body })))
+    const responses = await Promise.all(
+      bodies.map((body) => client.fetch('/echo', { headers, body })),
+    )
     t.true(
-      answers.every(({ status, body }, at) => status === 200 && body.toString() === bodies[at]),
+      responses.every(({ status, body }, at) => status === 200 && body.toString() === bodies[at]),
     )
   })
 }
 
-onNative('early hints, trailers and a head without a body come through', async (t) => {
+onNative('early hints, trailers and a response to HEAD are sent', async (t) => {
   const client = await serve(t, (req, res) => {
     if (req.method === 'HEAD') return void res.setHeader('content-length', 5).end()
     res.writeEarlyHints({ link: '</a.css>; rel=preload' })
@@ -122,55 +125,55 @@ onNative('early hints, trailers and a head without a body come through', async (
     res.addTrailers({ 'x-after': req.trailers['x-before'] ?? 'none' })
     res.end('b')
   })
-  const answer = await client.ask('/')
-  t.deepEqual([answer.interim, answer.body.toString()], [[103], 'ab'])
-  t.is(answer.trailers['x-after'], 'none')
-  const head = await client.ask('/', { headers: { ':method': 'HEAD' } })
+  const response = await client.fetch('/')
+  t.deepEqual([response.interim, response.body.toString()], [[103], 'ab'])
+  t.is(response.trailers['x-after'], 'none')
+  const head = await client.fetch('/', { headers: { ':method': 'HEAD' } })
   t.deepEqual([head.headers['content-length'], head.body.length], ['5', 0])
 })
 
-onNative("a client's reset is the end of one request, and of its socket alone", async (t) => {
-  const heard: string[] = []
-  let closed = (): void => {}
-  const over = new Promise<void>((resolve) => {
-    closed = resolve
+onNative("a client's reset aborts one request and closes only its socket", async (t) => {
+  const events: string[] = []
+  let onSocketClose = (): void => {}
+  const socketClosed = new Promise<void>((resolve) => {
+    onSocketClose = resolve
   })
-  let began = (): void => {}
-  // A reset before the request has crossed leaves the program in peace.
-  const inHand = new Promise<void>((resolve) => {
-    began = resolve
+  let onRequest = (): void => {}
+  // The reset must follow the request event: the application does not see an earlier reset.
+  const requestReceived = new Promise<void>((resolve) => {
+    onRequest = resolve
   })
   const client = await serve(t, (req, res) => {
     if (req.url !== '/hang') return void res.end('well')
-    began()
-    req.on('error', (error: NodeJS.ErrnoException) => heard.push(`req ${error.code}`))
-    res.on('close', () => heard.push('res close'))
-    req.socket.on('close', () => closed())
+    onRequest()
+    req.on('error', (error: NodeJS.ErrnoException) => events.push(`req ${error.code}`))
+    res.on('close', () => events.push('res close'))
+    req.socket.on('close', () => onSocketClose())
   })
   const hanging = client.request({ ':path': '/hang', ':method': 'POST' })
   hanging.on('error', () => {})
   hanging.write('part')
-  await inHand
+  await requestReceived
   hanging.close(8)
-  await over
-  t.deepEqual(heard.sort(), ['req ECONNRESET', 'res close'])
-  t.is((await client.ask('/')).body.toString(), 'well')
+  await socketClosed
+  t.deepEqual(events.sort(), ['req ECONNRESET', 'res close'])
+  t.is((await client.fetch('/')).body.toString(), 'well')
 })
 
-onNative('an answer that the program cuts is reset, and the connection lives', async (t) => {
+onNative('destroying a response resets its stream and keeps the connection', async (t) => {
   const client = await serve(t, (req, res) => {
-    if (req.url === '/cut') {
+    if (req.url === '/destroy') {
       res.write('part')
       setImmediate(() => res.destroy())
       return
     }
     res.end('well')
   })
-  await t.throwsAsync(client.ask('/cut'), { message: /INTERNAL_ERROR|code 2/ })
-  t.is((await client.ask('/')).body.toString(), 'well')
+  await t.throwsAsync(client.fetch('/destroy'), { message: /INTERNAL_ERROR|code 2/ })
+  t.is((await client.fetch('/')).body.toString(), 'well')
 })
 
-onNative('writing stops where the client does not read, and goes on with it', async (t) => {
+onNative('writing pauses while the client does not read and then resumes', async (t) => {
   const size = 3_000_000
   let written = 0
   const client = await serve(t, async (req, res) => {
@@ -182,24 +185,24 @@ onNative('writing stops where the client does not read, and goes on with it', as
   })
   const stream = client.request({ ':path': '/' })
   await once(stream, 'response')
-  // Nobody reads yet: what is written is what fits the windows and the engine.
-  await client.ask('/other')
+  // The client does not read yet: only what fits the windows and the engine's buffer is written.
+  await client.fetch('/other')
   t.true(written < size)
-  const answer = await answerOf(stream)
-  t.is(answer.body.length, size)
+  const response = await readResponse(stream)
+  t.is(response.body.length, size)
 })
 
-onNative('a WebSocket comes by an extended CONNECT, and ws sees an upgrade', async (t) => {
+onNative('an extended CONNECT opens a WebSocket, and ws receives an upgrade', async (t) => {
   const server = http.createServer((_req, res) => void res.end('plain'))
   const sockets = new WebSocketServer({ server })
   const closed = new Promise((resolve) => {
     sockets.on('connection', (socket) => socket.on('close', resolve))
   })
   sockets.on('connection', (socket) => {
-    socket.on('message', (text) => socket.send(`heard ${text}`))
+    socket.on('message', (text) => socket.send(`echo ${text}`))
   })
   const client = await serve(t, server)
-  await client.ask('/')
+  await client.fetch('/')
   t.true(client.session.remoteSettings.enableConnectProtocol)
   const stream = client.request({
     ':method': 'CONNECT',
@@ -211,13 +214,13 @@ onNative('a WebSocket comes by an extended CONNECT, and ws sees an upgrade', asy
   t.is(headers[':status'], 200)
   t.false('sec-websocket-accept' in headers || 'upgrade' in headers)
   stream.write(textFrame('hello'))
-  const [answer] = (await once(stream, 'data')) as [Buffer]
-  t.is(answer.subarray(2).toString(), 'heard hello')
+  const [frame] = (await once(stream, 'data')) as [Buffer]
+  t.is(frame.subarray(2).toString(), 'echo hello')
   stream.end(closeFrame())
   t.is(await closed, 1005)
 })
 
-onNative('what the program destroys of a WebSocket is reset', async (t) => {
+onNative('a WebSocket that the application destroys is reset', async (t) => {
   const server = http.createServer((_req, res) => void res.end('plain'))
   server.on('upgrade', (_req, socket) => {
     socket.write(
@@ -226,7 +229,7 @@ onNative('what the program destroys of a WebSocket is reset', async (t) => {
     socket.on('data', () => socket.destroy())
   })
   const client = await serve(t, server)
-  await client.ask('/')
+  await client.fetch('/')
   const stream = client.request({
     ':method': 'CONNECT',
     ':protocol': 'websocket',
@@ -240,15 +243,15 @@ onNative('what the program destroys of a WebSocket is reset', async (t) => {
   t.not(stream.rstCode, 0)
 })
 
-onNative('large bodies are intact in both directions', async (t) => {
+onNative('large bodies arrive intact in both directions', async (t) => {
   const client = await serve(t, (req, res) => void req.pipe(res))
   const body = randomBytes(8_000_000)
   const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
-  const answer = await client.ask('/', { body })
-  t.is(digest(answer.body), digest(body))
+  const response = await client.fetch('/', { body })
+  t.is(digest(response.body), digest(body))
 })
 
-test('the engine on node:http says that it speaks HTTP/1.1 only', async (t) => {
+test('the engine on node:http logs that it supports only HTTP/1.1', async (t) => {
   const engine = createNodeEngine({
     config: { ...config, http_protocols: 'h2,h1', http2_cleartext: null },
     log,

@@ -5,26 +5,26 @@ import { createNativeEngine } from '../../ts/engine/native/engine.ts'
 import { native, nativeFailure } from '../../ts/native/index.ts'
 import { bindNatively, config, log } from '../http/engines.ts'
 import { until } from '../process/program.ts'
-import { answerOf, Http2Client } from './client.ts'
+import { Http2Client, readResponse } from './client.ts'
 
 const STREAMS = 60
 const MEGABYTE = 1_000_000
-const shared = Buffer.alloc(MEGABYTE, 'x')
+const sharedBody = Buffer.alloc(MEGABYTE, 'x')
 
 if (native === null) test.skip(`native engine: ${nativeFailure}`, () => {})
 else {
-  const spoken = { ...config, http_protocols: 'h2,h1', http2_cleartext: null }
-  const engine = createNativeEngine({ config: spoken, log })
-  let made = 0
+  const http2Config = { ...config, http_protocols: 'h2,h1', http2_cleartext: null }
+  const engine = createNativeEngine({ config: http2Config, log })
+  let responseCount = 0
   let port = 0
 
   test.before(async () => {
     const server = http.createServer((req, res) => {
       if (req.url === '/small') return void res.end('small')
-      made += 1
-      if (req.url === '/shared') return void res.end(shared)
+      responseCount += 1
+      if (req.url === '/shared') return void res.end(sharedBody)
       if (req.url === '/written') {
-        for (let piece = 0; piece < 10; piece += 1) res.write(Buffer.alloc(MEGABYTE / 10))
+        for (let chunk = 0; chunk < 10; chunk += 1) res.write(Buffer.alloc(MEGABYTE / 10))
         return void res.end()
       }
       res.end(Buffer.alloc(MEGABYTE))
@@ -36,43 +36,43 @@ else {
 
   test.after.always(() => engine.close())
 
-  /** Asks for many answers and reads none, and says how many have been made. */
-  async function stall(path: string) {
-    made = 0
+  /**
+   * Opens many streams without reading from them. Returns how many responses the application has
+   * created, and the responses that other clients received meanwhile.
+   */
+  async function openUnreadStreams(path: string) {
+    responseCount = 0
     const client = new Http2Client(`http://127.0.0.1:${port}`)
     const streams = Array.from({ length: STREAMS }, () => client.request({ ':path': path }))
     for (const stream of streams) stream.on('error', () => {})
-    await until(() => made > 2, 'the first requests')
+    await until(() => responseCount > 2, 'the first requests')
     const small: string[] = []
-    // Others are served beside it, and it has had the time in which answers are expected.
+    // Other clients are served meanwhile, which also gives the stalled streams enough time.
     for (let count = 0; count < 20; count += 1) {
       const other = new Http2Client(`http://127.0.0.1:${port}`)
-      small.push((await other.ask('/small')).body.toString())
+      small.push((await other.fetch('/small')).body.toString())
       other.close()
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
-    return { client, streams, small, count: made }
+    return { client, streams, small, count: responseCount }
   }
 
   for (const path of ['/fresh', '/written']) {
-    test.serial(`answers to ${path} that nobody takes are not made for all streams`, async (t) => {
-      const { client, streams, small, count } = await stall(path)
-      t.true(count <= 12, `${count} were made`)
+    test.serial(`unread responses to ${path} are not created for all streams`, async (t) => {
+      const { client, streams, small, count } = await openUnreadStreams(path)
+      t.true(count <= 12, `${count} responses were created`)
       t.deepEqual(small, Array(small.length).fill('small'))
-      // Whoever reads after all gets all of them.
-      const answers = await Promise.all(streams.map(answerOf))
+      // A client that reads later receives all responses.
+      const responses = await Promise.all(streams.map(readResponse))
       client.close()
-      t.true(answers.every(({ body }) => body.length === MEGABYTE))
-      t.is(made, STREAMS)
+      t.true(responses.every(({ body }) => body.length === MEGABYTE))
+      t.is(responseCount, STREAMS)
     })
   }
 
-  test.serial(
-    'an answer that is there once for all may be asked for by many streams',
-    async (t) => {
-      const { client, count } = await stall('/shared')
-      client.close()
-      t.true(count > 20, `${count} were begun`)
-    },
-  )
+  test.serial('responses that share one buffer are created for many streams', async (t) => {
+    const { client, count } = await openUnreadStreams('/shared')
+    client.close()
+    t.true(count > 20, `${count} responses were created`)
+  })
 }

@@ -1,4 +1,4 @@
-// What hooks round requests cost a worker that has none: nothing is put round its application.
+// The hooks pre_request and post_request wrap the application only if at least one is defined.
 
 import http from 'node:http'
 import test from 'ava'
@@ -9,31 +9,31 @@ import { WorkerHooks } from '../../ts/worker/hooks.ts'
 
 const MESSAGE = { config: { workers: 1, timeout: 30 }, listeners: [], age: 1, requestLimit: 0 }
 
-function hooksWith(name: 'post_fork' | 'pre_request' | 'post_request'): WorkerHooks {
+function createHooks(name: 'post_fork' | 'pre_request' | 'post_request'): WorkerHooks {
   const log = new Proxy({}, { get: () => () => {} })
-  const facts = { log, requests: () => 0, alive: () => true, beat: () => {} }
+  const context = { log, requests: () => 0, alive: () => true, beat: () => {} }
   const table = new Map([[name, () => {}]])
-  return new WorkerHooks(table, MESSAGE as unknown as BootMessage, facts as never)
+  return new WorkerHooks(table, MESSAGE as unknown as BootMessage, context as never)
 }
 
 const fetch: Target = { style: 'fetch', fetch: () => new Response() }
 
-test('without pre_request and post_request the application is served as it is', (t) => {
+test('without pre_request and post_request the application is not wrapped', (t) => {
   const server = http.createServer(() => {})
   const before = server.listeners('request')
   const target: Target = { style: 'node', server }
-  const hooks = hooksWith('post_fork')
+  const hooks = createHooks('post_fork')
   t.is(hooks.wrapTarget(target), target)
   t.deepEqual(server.listeners('request'), before)
   t.is(hooks.wrapTarget(fetch), fetch)
 })
 
 for (const name of ['pre_request', 'post_request'] as const) {
-  test(`with ${name} something is round the application`, (t) => {
+  test(`with ${name} the application is wrapped`, (t) => {
     const server = http.createServer(() => {})
     const before = server.listeners('request')
-    hooksWith(name).wrapTarget({ style: 'node', server })
+    createHooks(name).wrapTarget({ style: 'node', server })
     t.notDeepEqual(server.listeners('request'), before)
-    t.not(hooksWith(name).wrapTarget(fetch), fetch)
+    t.not(createHooks(name).wrapTarget(fetch), fetch)
   })
 }

@@ -1,4 +1,5 @@
-// The queue of a worker: the order of notices, and the turn of the event loop in which they are handled.
+// The notice queue of a worker: the order of notices, and the turn of the event loop in which each
+// is handled.
 
 import test from 'ava'
 
@@ -10,7 +11,7 @@ test('a notice is handled before push returns', (t) => {
   t.deepEqual(handled, ['orphaned'])
 })
 
-test('a notice that is pushed while another is handled waits until that one is finished', (t) => {
+test('a notice that is pushed while another is handled is handled after it', (t) => {
   const log: string[] = []
   const queue = new NoticeQueue(({ type }: Notice) => {
     log.push(`${type} starts`)

@@ -1,4 +1,4 @@
-// The lifecycle table, checked by walking it: whatever happens in whatever order, a worker ends once and reports once.
+// Walks the lifecycle table: in every order of events a worker exits once and reports once.
 
 import test from 'ava'
 
@@ -46,7 +46,7 @@ function reachableFrom(start: LifecycleState, allowed = steps): Set<LifecycleSta
   return found
 }
 
-test('every state is reached from booting, and every state leads to the end of the process', (t) => {
+test('every state is reached from booting, and every state leads to the exit', (t) => {
   t.deepEqual([...reachableFrom('booting')].sort(), [...states].sort())
   for (const state of states) t.true(reachableFrom(state).has('gone'), state)
 })
@@ -57,7 +57,7 @@ test('no event leads back to an earlier state, so no worker drains or exits twic
   }
 })
 
-test('a process that has been asked to exit reacts to nothing', (t) => {
+test('a process that is about to exit ignores all events', (t) => {
   for (const { next, action } of steps.filter(({ state }) => state === 'gone')) {
     t.deepEqual({ next, action }, { next: 'gone', action: 'none' })
   }
@@ -74,13 +74,13 @@ test('TERM, INT and QUIT stop a worker in every state in which it runs', (t) => 
   t.is(LIFECYCLE.draining.quit.next, 'exiting')
 })
 
-test('while a worker exits, a signal neither calls a hook again nor cuts the hook short', (t) => {
+test('while a worker exits, a signal neither repeats nor interrupts a hook', (t) => {
   for (const event of ['drain', 'quit', 'restart', 'orphaned'] as const) {
     t.deepEqual(LIFECYCLE.exiting[event], { next: 'exiting', action: 'none' })
   }
 })
 
-test('the arbiter is notified once that a signal stops the worker, in whatever order events come', (t) => {
+test('the arbiter is notified once that a signal stops the worker, in any order', (t) => {
   const notifying: readonly LifecycleAction[] = [
     'notifyLeaving',
     'notifyLeavingAndInterrupt',
@@ -88,21 +88,21 @@ test('the arbiter is notified once that a signal stops the worker, in whatever o
   ]
   const isNotifying = ({ action }: Step) => notifying.includes(action)
   for (const first of steps.filter(isNotifying)) {
-    const after = reachableFrom(first.next)
-    const again = steps.filter((step) => isNotifying(step) && after.has(step.state))
-    t.deepEqual(again, [], `after ${first.state} x ${first.event}`)
+    const later = reachableFrom(first.next)
+    const repeated = steps.filter((step) => isNotifying(step) && later.has(step.state))
+    t.deepEqual(repeated, [], `after ${first.state} x ${first.event}`)
   }
 })
 
-test('a drain is planned exactly where a worker begins to drain', (t) => {
+test('a drain is planned exactly where a worker starts to drain', (t) => {
   for (const { state, event, next, action } of steps) {
     const begins = next === 'draining' && state !== 'draining'
     t.is(action.startsWith('plan'), begins, `${state} x ${event}`)
   }
 })
 
-test('a worker without its arbiter ends by itself, whatever state it is in', (t) => {
-  const own: readonly LifecycleEvent[] = [
+test('a worker without its arbiter exits by itself from every state', (t) => {
+  const internalEvents: readonly LifecycleEvent[] = [
     'orphaned',
     'overdue',
     'exitHookDone',
@@ -111,13 +111,13 @@ test('a worker without its arbiter ends by itself, whatever state it is in', (t)
     'engineCreated',
     'ready',
   ]
-  const without = steps.filter(({ event }) => own.includes(event))
+  const internalSteps = steps.filter(({ event }) => internalEvents.includes(event))
   for (const state of states) {
-    t.true(reachableFrom(LIFECYCLE[state].orphaned.next, without).has('gone'), state)
+    t.true(reachableFrom(LIFECYCLE[state].orphaned.next, internalSteps).has('gone'), state)
   }
 })
 
-test('a boot that fails never becomes a worker that serves', (t) => {
+test('a failed boot never leads to a serving worker', (t) => {
   const after = reachableFrom('failing')
   t.deepEqual([...after].sort(), ['failing', 'gone'])
 })
@@ -139,7 +139,7 @@ test('every event has an effect in some state', (t) => {
   }
 })
 
-test('every signal that a worker subscribes to is an event of the table, or ignored on purpose', (t) => {
+test('every signal of a worker is an event of the table or is ignored on purpose', (t) => {
   const events = new Set<string>(steps.map(({ event }) => event))
   for (const signal of WORKER_SIGNALS) {
     const { worker: role } = SIGNALS[signal]

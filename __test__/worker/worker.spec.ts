@@ -1,4 +1,5 @@
-// A worker before its boot message, on a system without a process: what signals and the arbiter's death do to it.
+// A worker that has no boot message yet, on a fake system: its reactions to signals and to the exit
+// of the arbiter.
 
 import test from 'ava'
 
@@ -7,14 +8,14 @@ import { type System, system } from '../../ts/process/system.ts'
 import type { Channel } from '../../ts/worker/channel.ts'
 import { Worker } from '../../ts/worker/worker.ts'
 
-interface Rig {
+interface WorkerHarness {
   readonly sent: WorkerMessage[]
   readonly exits: number[]
   signal(name: string): void
   closeChannel(): void
 }
 
-function startWorker(): Rig {
+function startWorker(): WorkerHarness {
   const sent: WorkerMessage[] = []
   const exits: number[] = []
   const listeners = new Map<string, () => void>()
@@ -49,7 +50,7 @@ function startWorker(): Rig {
 }
 
 for (const signal of ['TERM', 'INT', 'QUIT'] as const) {
-  test(`${signal} before the boot message exits with 0 in the same turn and notifies the arbiter`, (t) => {
+  test(`${signal} before the boot message exits at once with 0 and notifies the arbiter`, (t) => {
     const worker = startWorker()
     worker.signal(signal)
     t.deepEqual(worker.exits, [0])
@@ -74,10 +75,10 @@ for (const signal of ['HUP', 'TTIN', 'TTOU', 'USR1', 'USR2', 'WINCH'] as const) 
   })
 }
 
-test('the death of the arbiter before the boot message exits with 0', (t) => {
+test('the exit of the arbiter before the boot message exits the worker with 0', (t) => {
   const worker = startWorker()
   worker.closeChannel()
-  // The socket reports 'end', then 'close'.
+  // A socket emits 'end' and then 'close'.
   worker.closeChannel()
   t.deepEqual(worker.exits, [0])
 })
