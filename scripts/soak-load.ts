@@ -1,72 +1,79 @@
-// The clients of the soak: kept and new connections, slow handlers, uploads, downloads, WebSockets. Every answer is
-// checked to its last byte.
+// The clients of the soak test: keep-alive and new connections, slow handlers, uploads, downloads,
+// and WebSockets. Each client checks every response completely.
 
 import http from 'node:http'
 import net from 'node:net'
 
-import { endOf, openSocket, startSockets } from './soak-sockets.ts'
+import { closeCodeOf, openSocket, startSockets } from './soak-sockets.ts'
 
-const MB = 1_048_576
+const MIB = 1_048_576
 const SOCKETS = 8
-const UPLOAD = Buffer.alloc(MB, 'u')
+const UPLOAD = Buffer.alloc(MIB, 'u')
 
 interface Client {
+  /** Number of concurrent clients of this kind. */
   readonly count: number
   readonly path: string
-  readonly kept: boolean
+  /** Whether requests share a connection; otherwise each opens a new one. */
+  readonly keepAlive: boolean
+  /** Whether the request uploads 1 MiB. */
   readonly upload?: true
-  /** What the body of the answer must be, or how long. */
+  /** Expected body of the response, or its expected length in bytes. */
   readonly body: string | number
+  /** Pause between two requests, in milliseconds. */
   readonly pauseMs: number
 }
 
 const CLIENTS: readonly Client[] = [
-  { count: 40, path: '/fast', kept: true, body: 'ok', pauseMs: 20 },
-  { count: 24, path: '/slow', kept: true, body: 'slow', pauseMs: 10 },
-  { count: 8, path: '/fast', kept: false, body: 'ok', pauseMs: 20 },
-  { count: 4, path: '/slow', kept: false, body: 'slow', pauseMs: 10 },
-  { count: 3, path: '/upload', kept: true, upload: true, body: String(MB), pauseMs: 50 },
-  { count: 2, path: '/download', kept: true, body: 10 * MB, pauseMs: 50 },
-  { count: 1, path: '/download', kept: false, body: 10 * MB, pauseMs: 100 },
+  { count: 40, path: '/fast', keepAlive: true, body: 'ok', pauseMs: 20 },
+  { count: 24, path: '/slow', keepAlive: true, body: 'slow', pauseMs: 10 },
+  { count: 8, path: '/fast', keepAlive: false, body: 'ok', pauseMs: 20 },
+  { count: 4, path: '/slow', keepAlive: false, body: 'slow', pauseMs: 10 },
+  { count: 3, path: '/upload', keepAlive: true, upload: true, body: String(MIB), pauseMs: 50 },
+  { count: 2, path: '/download', keepAlive: true, body: 10 * MIB, pauseMs: 50 },
+  { count: 1, path: '/download', keepAlive: false, body: 10 * MIB, pauseMs: 100 },
 ]
 
 export interface LoadResult {
-  readonly answered: number
-  /** Why, one for each request that was not answered whole. */
+  /** Number of requests with a complete response. */
+  readonly served: number
+  /** A reason for each request without a complete response and for each failed WebSocket. */
   readonly lost: readonly string[]
-  /** How many WebSockets were opened, and how many of them were ended by 1012. */
+  /** Number of WebSockets that were opened. */
   readonly opened: number
+  /** Number of WebSockets that the server closed with 1012. */
   readonly restarted: number
 }
 
 export interface MixedLoad {
-  /** May be called again. */
+  /** Stops all clients. A second call returns the same result. */
   stop(): Promise<LoadResult>
   /**
-   * Begins one of each kind, 16 of two seconds, 4 WebSockets, and 8 connections that were answered once and are idle; the
-   * result waits for their ends and tells what failed.
+   * Starts one request of each kind, 16 requests that take two seconds, 4 WebSockets, and 8 idle
+   * connections after one request each. The function that it returns waits until all have finished
+   * and returns a text for each failure.
    */
   launch(port: number): Promise<() => Promise<string[]>>
 }
 
-/** `onLost` hears at once why a request was not answered whole. */
-export function startMixedLoad(port: number, onLost: (why: string) => void): MixedLoad {
+/** Starts the clients. `reportLoss` is called at once for each request that fails. */
+export function startMixedLoad(port: number, reportLoss: (why: string) => void): MixedLoad {
   const lost: string[] = []
-  let answered = 0
-  let running = true
+  let served = 0
+  let isRunning = true
   const sockets = startSockets(port, SOCKETS)
   const loops = CLIENTS.flatMap((client) =>
-    Array.from({ length: client.count }, () => loop(client)),
+    Array.from({ length: client.count }, () => runClient(client)),
   )
 
-  async function loop(client: Client): Promise<void> {
-    const agent = client.kept ? new http.Agent({ keepAlive: true, maxSockets: 1 }) : false
-    while (running) {
-      const problem = await ask(port, client, agent)
-      if (problem === undefined) answered += 1
+  async function runClient(client: Client): Promise<void> {
+    const agent = client.keepAlive ? new http.Agent({ keepAlive: true, maxSockets: 1 }) : false
+    while (isRunning) {
+      const problem = await sendRequest(port, client, agent)
+      if (problem === undefined) served += 1
       else {
         lost.push(problem)
-        onLost(problem)
+        reportLoss(problem)
       }
       await new Promise((done) => setTimeout(done, client.pauseMs))
     }
@@ -75,33 +82,36 @@ export function startMixedLoad(port: number, onLost: (why: string) => void): Mix
 
   return {
     async stop() {
-      running = false
-      const { opened, restarted, lost: ended } = await sockets.stop()
+      isRunning = false
+      const { opened, restarted, lost: lostSockets } = await sockets.stop()
       await Promise.all(loops)
-      return { answered, opened, restarted, lost: [...lost, ...ended] }
+      return { served, opened, restarted, lost: [...lost, ...lostSockets] }
     },
     async launch(at) {
-      const slow = { count: 16, path: '/slower', kept: false, body: 'slower', pauseMs: 0 }
+      const slow = { count: 16, path: '/slower', keepAlive: false, body: 'slower', pauseMs: 0 }
       const inFlight = [...CLIENTS, ...Array.from({ length: 16 }, () => slow)].map((client) =>
-        ask(at, client, false),
+        sendRequest(at, client, false),
       )
       const idle = await Promise.all(Array.from({ length: 8 }, () => openIdle(at)))
       const open = await Promise.all([1, 2, 3, 4].map(() => openSocket(at)))
-      const ends = open.map(async (socket) => {
-        const code = await endOf(socket)
-        return code === 1012 ? undefined : `websocket: ended by ${code}`
+      const closes = open.map(async (socket) => {
+        const code = await closeCodeOf(socket)
+        return code === 1012 ? undefined : `WebSocket: closed with ${code}`
       })
-      // Long enough to be in a handler, shorter than the slow ones take.
+      // By then every request is in its handler, and the slow ones have not finished.
       await new Promise((done) => setTimeout(done, 300))
       return async () =>
-        (await Promise.all([...inFlight, ...ends, ...idle.map((one) => one.closed)])).filter(
+        (await Promise.all([...inFlight, ...closes, ...idle.map((one) => one.closed)])).filter(
           (problem) => problem !== undefined,
         )
     },
   }
 }
 
-/** A kept connection that was answered once; `closed` tells how it ended unless that was in order. */
+/**
+ * Opens a keep-alive connection, which is idle after one request. `closed` resolves to a text if the
+ * connection fails, and to undefined if the server closes it in an orderly way.
+ */
 function openIdle(port: number): Promise<{ closed: Promise<string | undefined> }> {
   return new Promise((opened, fail) => {
     const socket = net.connect(port, '127.0.0.1')
@@ -118,23 +128,31 @@ function openIdle(port: number): Promise<{ closed: Promise<string | undefined> }
   })
 }
 
-/** Asks on a kept connection, lets the server begin to stop, asks on the same connection again. */
-export async function takesALateRequest(port: number, stop: () => void): Promise<string> {
+/**
+ * Sends a request, calls `stop`, and sends a second request on the same keep-alive connection after
+ * half a second. The result is `served` or why the second request failed.
+ */
+export async function sendLateRequest(port: number, stop: () => void): Promise<string> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
-  const client = { count: 1, path: '/fast', kept: true, body: 'ok', pauseMs: 0 }
-  await ask(port, client, agent)
+  const client = { count: 1, path: '/fast', keepAlive: true, body: 'ok', pauseMs: 0 }
+  await sendRequest(port, client, agent)
   stop()
   await new Promise((done) => setTimeout(done, 500))
-  const problem = await ask(port, client, agent)
+  const problem = await sendRequest(port, client, agent)
   agent.destroy()
-  return problem ?? 'answered'
+  return problem ?? 'served'
 }
 
-function ask(port: number, client: Client, agent: http.Agent | false): Promise<string | undefined> {
+/** Sends a request and checks the response; the result is the failure, if there is one. */
+function sendRequest(
+  port: number,
+  client: Client,
+  agent: http.Agent | false,
+): Promise<string | undefined> {
   const { path, upload, body } = client
   return new Promise((done) => {
-    const account = new Account()
-    const fail = (what: string) => done(`${path}: ${what}; ${account.told(request)}`)
+    const trace = new RequestTrace()
+    const fail = (what: string) => done(`${path}: ${what}; ${trace.describe(request)}`)
     const headers = upload ? { 'content-length': UPLOAD.length } : {}
     const options = {
       host: '127.0.0.1',
@@ -146,57 +164,63 @@ function ask(port: number, client: Client, agent: http.Agent | false): Promise<s
     }
     const request = http.request(options, (response) => {
       let [text, length] = ['', 0]
-      account.head(response)
+      trace.onHead(response)
       response.on('data', (chunk: Buffer) => {
         length += chunk.length
-        account.bytes(chunk.length)
+        trace.onData(chunk.length)
         if (typeof body === 'string') text += chunk.toString()
       })
       response.on('end', () => {
         if (response.statusCode !== 200) return fail(`status ${response.statusCode}`)
         if (!response.complete) return fail('truncated')
-        const whole = typeof body === 'string' ? text === body : length === body
-        return whole ? done(undefined) : fail(`another body, ${length} bytes`)
+        const isExpected = typeof body === 'string' ? text === body : length === body
+        return isExpected ? done(undefined) : fail(`unexpected body of ${length} bytes`)
       })
-      response.on('error', (error) => fail(`in the answer: ${named(error)}`))
+      response.on('error', (error) => fail(`in the response: ${describeError(error)}`))
     })
-    request.on('error', (error) => fail(named(error)))
+    request.on('error', (error) => fail(describeError(error)))
     request.end(upload ? UPLOAD : undefined)
   })
 }
 
-function named(error: NodeJS.ErrnoException): string {
+function describeError(error: NodeJS.ErrnoException): string {
   return error.code === undefined ? error.message : `${error.code} ${error.message}`
 }
 
-/** What is known of a request, for the case that it is lost. */
-class Account {
-  readonly #begun = performance.now()
-  #worker = 'nobody'
+/** Records the progress of a request, to describe it if it is lost. */
+class RequestTrace {
+  readonly #startedAt = performance.now()
+  #worker = 'no worker'
   #length = 0
+  /** When the head of the response arrived (performance.now). */
   #headAt: number | undefined
-  #last = this.#begun
+  #lastDataAt = this.#startedAt
 
-  head(response: http.IncomingMessage): void {
-    this.#worker = `worker ${response.headers['x-worker']}, connection: ${response.headers.connection}`
-    this.#headAt = this.#last = performance.now()
+  onHead(response: http.IncomingMessage): void {
+    const { 'x-worker': worker, connection } = response.headers
+    this.#worker = `worker ${worker}, connection: ${connection}`
+    this.#headAt = this.#lastDataAt = performance.now()
   }
 
-  bytes(count: number): void {
+  onData(count: number): void {
     this.#length += count
-    this.#last = performance.now()
+    this.#lastDataAt = performance.now()
   }
 
-  told(request: http.ClientRequest): string {
+  describe(request: http.ClientRequest): string {
     const since = (at: number) => `${Math.round(performance.now() - at)} ms`
     const socket = request.socket
+    const kind = request.reusedSocket ? 'reused' : 'new'
     return [
       `at ${new Date().toISOString()}`,
-      `begun ${since(this.#begun)} ago on a ${request.reusedSocket ? 'kept' : 'new'} connection`,
+      `started ${since(this.#startedAt)} ago on a ${kind} connection`,
       `from port ${socket?.localPort ?? '?'} (${socket?.bytesWritten ?? 0} bytes written)`,
-      this.#headAt === undefined
-        ? 'no head'
-        : `head by ${this.#worker} ${since(this.#headAt)} ago, ${this.#length} bytes of the body, the last ${since(this.#last)} ago`,
+      ...(this.#headAt === undefined
+        ? ['no response head']
+        : [
+            `head from ${this.#worker} ${since(this.#headAt)} ago`,
+            `${this.#length} bytes of the body, the last ${since(this.#lastDataAt)} ago`,
+          ]),
     ].join(', ')
   }
 }

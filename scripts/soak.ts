@@ -1,10 +1,13 @@
-// Signals under mixed load: what is lost is counted, and the table printed. The command is the built one.
+// Soak test: sends signals to the command under mixed load, counts lost requests, prints a table.
 //
-//     npm run build && npx tsx scripts/soak.ts [reload|workers|upgrade|install|rollback|rotation|binds|recycle|term|chaos|long]...
+//     npm run build && npx tsx scripts/soak.ts [scenario...]
 //
-// The load: 64 kept connections, new ones for each request, handlers of 200 ms, uploads of 1 MB, downloads of 10 MB,
-// WebSockets.
-// `long` (20 minutes, a HUP each 20 s) and `chaos` (10 seeds of 200 random signals) only run when they are named.
+// Scenarios: reload, workers, upgrade, install, rollback, rotation, binds, recycle, term. They run
+// by default. `long` (20 minutes with a HUP every 20 s) and `chaos` (10 seeds with 200 random
+// signals each) run only when named.
+//
+// The load: 64 keep-alive connections, new connections for each request, handlers of 200 ms,
+// uploads of 1 MB, downloads of 10 MB, and WebSockets.
 
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -23,7 +26,7 @@ import { join } from 'node:path'
 import { family, sendChaos, settleAfterChaos } from '../__test__/process/chaos.ts'
 import { isAlive, Program, until } from '../__test__/process/program.ts'
 import { ROOT } from './command.ts'
-import { type MixedLoad, startMixedLoad, takesALateRequest } from './soak-load.ts'
+import { type MixedLoad, sendLateRequest, startMixedLoad } from './soak-load.ts'
 
 const APP = `
 const http = require('node:http')
@@ -47,22 +50,26 @@ server.listen(3000)`
 const ENGINE = process.env.SOAK_ENGINE ?? 'auto'
 const WORKERS = 4
 const HUP_EVERY_MS = Number(process.env.SOAK_HUP_MS ?? 20_000)
-const LINES_OF_A_LOSS = 24
-/** More losses than this have the same reason. */
-const MOST_LOSSES_SAID = 10
-let said = 0
+/** Log lines that are printed with a lost request. */
+const LOG_LINES_PER_LOSS = 24
+/** Number of losses that are printed in full; further ones usually have the same cause. */
+const MAX_REPORTED_LOSSES = 10
+let reportedLosses = 0
 
 interface Scenario {
-  /** What is shown in the table. */
+  /** Text of the first column of the table. */
   readonly title: string
   readonly args?: readonly string[]
-  /** Runs a copy of the package below this link in the program's directory. */
+  /** Name of a link in the work directory. The command runs from a copy of the package below it. */
   readonly installed?: string
+  /** Sends the signals; the result is a note for the table. */
   run(stage: Stage): Promise<string | undefined>
 }
 
+/** A running command with its load. */
 interface Stage {
   readonly program: Program
+  /** Value of `--name`, which is in the titles of all its processes. */
   readonly name: string
   readonly load: MixedLoad
 }
@@ -98,13 +105,14 @@ const SCENARIOS: Record<string, Scenario> = {
     },
   },
   install: {
-    title: 'another installation behind the link `current`, USR2, then TERM to the old arbiter',
+    title: 'another installation at the link `current`, USR2, then TERM to the old arbiter',
     installed: 'current',
     async run({ program }) {
       install(program.directory, 'second')
-      const newer = await upgrade(program)
-      const addon = /\S+\.node$/m.exec(readFileSync(`/proc/${newer}/maps`, 'utf8'))?.[0]
-      if (!addon?.includes('/second/')) throw new TypeError(`the new arbiter runs ${addon}`)
+      const newArbiter = await upgrade(program)
+      const addon = /\S+\.node$/m.exec(readFileSync(`/proc/${newArbiter}/maps`, 'utf8'))?.[0]
+      if (!addon?.includes('/second/'))
+        throw new TypeError(`the new arbiter uses the addon ${addon}`)
       program.signal('SIGTERM')
       return `exit ${await program.exited}`
     },
@@ -112,12 +120,12 @@ const SCENARIOS: Record<string, Scenario> = {
   rollback: {
     title: 'USR2, WINCH, HUP to the old arbiter, TERM to the new one',
     async run({ program }) {
-      const newer = await upgrade(program)
+      const newArbiter = await upgrade(program)
       program.signal('SIGWINCH')
       for (let count = 0; count < WORKERS; count += 1) await program.line(/Worker exiting/)
       program.signal('SIGHUP')
       for (let count = 0; count < WORKERS; count += 1) await program.line(/Worker ready/)
-      process.kill(newer, 'SIGTERM')
+      process.kill(newArbiter, 'SIGTERM')
       await program.line(/The new arbiter .* exited/)
       return undefined
     },
@@ -135,9 +143,9 @@ const SCENARIOS: Record<string, Scenario> = {
         program.signal('SIGUSR1')
         await until(() => existsSync(join(program.directory, 'access.log')), 'the new file')
       }
-      const { answered: asked, opened } = await load.stop()
-      // A WebSocket has one line, too.
-      const answered = asked + opened
+      const { served: servedRequests, opened } = await load.stop()
+      // The access log also has one line for each WebSocket.
+      const served = servedRequests + opened
       program.signal('SIGTERM')
       await program.exited
       const lines = readdirSync(program.directory)
@@ -147,8 +155,8 @@ const SCENARIOS: Record<string, Scenario> = {
             sum + readFileSync(join(program.directory, file), 'utf8').split('\n').length - 1,
           0,
         )
-      if (lines !== answered) throw new TypeError(`${lines} lines for ${answered} answers`)
-      return `${lines} lines for ${answered} answers`
+      if (lines !== served) throw new TypeError(`${lines} lines for ${served} responses`)
+      return `${lines} lines for ${served} responses`
     },
   },
   binds: {
@@ -156,9 +164,9 @@ const SCENARIOS: Record<string, Scenario> = {
     async run({ program }) {
       const [path, binds] = [join(program.directory, 'more.sock'), baseBinds()]
       await reload(program, [...binds, 'unix:more.sock'])
-      if (!existsSync(path)) throw new TypeError('the new address is not there')
+      if (!existsSync(path)) throw new TypeError('the server does not listen at the new address')
       await reload(program, binds)
-      if (existsSync(path)) throw new TypeError('the old address is still there')
+      if (existsSync(path)) throw new TypeError('the server still listens at the old address')
       return undefined
     },
   },
@@ -175,34 +183,34 @@ const SCENARIOS: Record<string, Scenario> = {
     async run({ program, load }) {
       await load.stop()
       const last = await load.launch(program.port)
-      const late = await takesALateRequest(program.port, () => program.signal('SIGTERM'))
+      const late = await sendLateRequest(program.port, () => program.signal('SIGTERM'))
       const lost = await last()
       if (lost.length > 0) throw new TypeError(`lost: ${lost.join('; ')}`)
-      return `exit ${await program.exited}; a late request on a kept connection: ${late}`
+      return `exit ${await program.exited}; a late request on a keep-alive connection: ${late}`
     },
   },
 }
 
-const named = process.argv.slice(2)
+const names = process.argv.slice(2)
 const rows: string[] = []
 let failed = false
 for (const [name, scenario] of Object.entries(SCENARIOS)) {
-  if (named.length === 0 || named.includes(name)) await play(scenario)
+  if (names.length === 0 || names.includes(name)) await play(scenario)
 }
-if (named.includes('long')) await play(longScenario(await startCounter()))
-if (named.includes('chaos')) for (const seed of seeds()) await playChaos(seed)
-console.log(['| what happens | answered | lost | |', '|---|---|---|---|', ...rows].join('\n'))
+if (names.includes('long')) await play(longScenario(await startCounter()))
+if (names.includes('chaos')) for (const seed of seeds()) await playChaos(seed)
+console.log(['| scenario | served | lost | notes |', '|---|---|---|---|', ...rows].join('\n'))
 process.exitCode = failed ? 1 : 0
 
 async function play({ title, args = [], installed, run }: Scenario): Promise<void> {
   const stage = await open(args, installed === undefined ? {} : { installed })
   const result = await run(stage).catch((error: unknown) => `FAILED: ${String(error)}`)
   await new Promise((done) => setTimeout(done, 500))
-  const { answered, restarted, lost } = await stage.load.stop()
+  const { served, restarted, lost } = await stage.load.stop()
   await close(stage)
   failed ||= lost.length > 0 || result?.startsWith('FAILED') === true
-  const ended = `${restarted} WebSockets ended by 1012`
-  addRow(title, answered, lost, result === undefined ? ended : `${result}; ${ended}`)
+  const note = `${restarted} WebSockets closed with 1012`
+  addRow(title, served, lost, result === undefined ? note : `${result}; ${note}`)
 }
 
 function seeds(): number[] {
@@ -211,23 +219,23 @@ function seeds(): number[] {
 }
 
 async function playChaos(seed: number): Promise<void> {
-  // Some of these signals end a worker at once, with what it has in hand.
-  const stage = await open([], { losesNothing: false })
+  // Some of these signals terminate a worker at once, with its requests in flight.
+  const stage = await open([], { isLossless: false })
   const { program, name } = stage
   const sent = await sendChaos(program, { seed, signals: 200, pauseMs: 60, name })
   const result = await settleAfterChaos(program, { name, workers: WORKERS }).then(
-    () => `${WORKERS} workers, nobody left over`,
+    () => `${WORKERS} workers, no other process`,
     (error: unknown) => `FAILED: ${String(error)}`,
   )
-  if (result.startsWith('FAILED')) sayWhatIs(stage, sent)
-  const { answered, lost } = await stage.load.stop()
+  if (result.startsWith('FAILED')) printProcesses(stage, sent)
+  const { served, lost } = await stage.load.stop()
   await close(stage)
   failed ||= result.startsWith('FAILED')
-  addRow(`200 random signals, seed ${seed}`, answered, lost, result)
+  addRow(`200 random signals, seed ${seed}`, served, lost, result)
 }
 
-/** For whoever looks for the reason. */
-function sayWhatIs({ program, name }: Stage, sent: readonly string[]): void {
+/** Prints the signals, the log and the processes of a failed run. */
+function printProcesses({ program, name }: Stage, sent: readonly string[]): void {
   console.log(sent.join(', '))
   console.log(program.log.split('\n').slice(-80).join('\n'))
   for (const [kind, pids] of Object.entries(family(program, name))) {
@@ -241,10 +249,10 @@ function sayWhatIs({ program, name }: Stage, sent: readonly string[]): void {
 function longScenario(counter: Counter): Scenario {
   const minutes = Number(process.env.SOAK_MINUTES ?? 20)
   return {
-    title: `${minutes} minutes, a HUP each ${HUP_EVERY_MS / 1_000} s`,
+    title: `${minutes} minutes, a HUP every ${HUP_EVERY_MS / 1_000} s`,
     args: ['--statsd-host', counter.address],
     async run({ program, load }) {
-      const figures = () => `${rssMb(program.pid)} MB, ${descriptors(program.pid)} descriptors`
+      const figures = () => `${rssMb(program.pid)} MB, ${descriptorCount(program.pid)} descriptors`
       await reload(program)
       const first = figures()
       const end = Date.now() + minutes * 60_000
@@ -253,22 +261,24 @@ function longScenario(counter: Counter): Scenario {
         await new Promise((done) => setTimeout(done, HUP_EVERY_MS))
       }
       const last = figures()
-      const { answered, opened } = await load.stop()
-      const counted = `${counter.requests()} counted for ${answered} answers and ${opened} WebSockets`
-      await until(() => counter.requests() >= answered + opened, counted, 20_000)
-      if (counter.requests() !== answered + opened) throw new TypeError(counted)
+      const { served, opened } = await load.stop()
+      const counts = `${served} responses and ${opened} WebSockets`
+      const counted = `${counter.requests()} counted for ${counts}`
+      await until(() => counter.requests() >= served + opened, counted, 20_000)
+      if (counter.requests() !== served + opened) throw new TypeError(counted)
       return `arbiter: ${first} -> ${last}; ${counted}`
     },
   }
 }
 
 interface Counter {
-  /** For statsd_host. */
+  /** Address for `--statsd-host`. */
   readonly address: string
+  /** Number of requests that the server has reported. */
   requests(): number
 }
 
-/** Sums what statsd is told of requests. */
+/** Starts a statsd server that adds up the counter `gunicorn.requests`. */
 async function startCounter(): Promise<Counter> {
   let requests = 0
   const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 })
@@ -282,20 +292,21 @@ async function startCounter(): Promise<Counter> {
   return { address: `127.0.0.1:${socket.address().port}`, requests: () => requests }
 }
 
-/** Puts a copy of the built package into the directory and lets the link `current` lead to it. */
+/** Copies the built package into the directory and points the link `current` to it. */
 function install(directory: string, name: string): void {
   const at = join(directory, name)
   cpSync(join(ROOT, 'dist'), join(at, 'dist'), { recursive: true })
   cpSync(join(ROOT, 'package.json'), join(at, 'package.json'))
   symlinkSync(join(ROOT, 'node_modules'), join(at, 'node_modules'))
-  // A link is replaced as a whole, never absent.
+  // The rename replaces the link atomically, so it always exists.
   symlinkSync(name, join(directory, 'next'))
   renameSync(join(directory, 'next'), join(directory, 'current'))
 }
 
+/** Starts the command in a new directory, and the load. */
 async function open(
   args: readonly string[],
-  { installed, losesNothing = true }: { installed?: string; losesNothing?: boolean } = {},
+  { installed, isLossless = true }: { installed?: string; isLossless?: boolean } = {},
 ): Promise<Stage> {
   const directory = mkdtempSync(join(tmpdir(), 'monoceros-soak-'))
   if (installed !== undefined) install(directory, 'first')
@@ -320,27 +331,28 @@ async function open(
   program.write('monoceros.config.json', JSON.stringify({ bind: baseBinds() }))
   await program.ready(WORKERS)
   const load = startMixedLoad(program.port, (why) => {
-    if (losesNothing) sayLost(program, why)
+    if (isLossless) printLoss(program, why)
   })
   return { program, name, load }
 }
 
-/** With what the arbiter did last. */
-function sayLost({ log }: Program, why: string): void {
-  said += 1
-  if (said > MOST_LOSSES_SAID) return
-  console.log(`LOST ${why}\n  ${log.trimEnd().split('\n').slice(-LINES_OF_A_LOSS).join('\n  ')}`)
+/** Prints a lost request with the last lines of the log. */
+function printLoss({ log }: Program, why: string): void {
+  reportedLosses += 1
+  if (reportedLosses > MAX_REPORTED_LOSSES) return
+  console.log(`LOST ${why}\n  ${log.trimEnd().split('\n').slice(-LOG_LINES_PER_LOSS).join('\n  ')}`)
 }
 
+/** Kills all processes of the command and removes its directory. */
 async function close({ program, name }: Stage): Promise<void> {
-  const everybody = () =>
+  const liveProcesses = () =>
     [program.pid, ...Object.values(family(program, name)).flat()].filter(isAlive)
-  for (const pid of everybody()) process.kill(pid, 'SIGKILL')
-  await until(() => everybody().length === 0, 'everybody to end')
+  for (const pid of liveProcesses()) process.kill(pid, 'SIGKILL')
+  await until(() => liveProcesses().length === 0, 'the exit of all processes')
   rmSync(program.directory, { recursive: true, force: true })
 }
 
-// Port 0 is the same address at a reload, whatever port it was given.
+/** Port 0 counts as the same address at a reload, whichever port the server got. */
 function baseBinds(): string[] {
   return ['127.0.0.1:0']
 }
@@ -350,10 +362,11 @@ async function reload(program: Program, bind?: readonly string[]): Promise<void>
   const count = () => program.log.match(/Reload complete/g)?.length ?? 0
   const before = count()
   program.signal('SIGHUP')
-  // A client on a busy machine may take its download slowly, and a reload waits for it.
+  // On a busy machine a client may read its download slowly, and a reload waits for it.
   await until(() => count() > before, 'the reload', 90_000)
 }
 
+/** Starts a new arbiter with USR2 and returns its process id. */
 async function upgrade(program: Program): Promise<number> {
   program.signal('SIGUSR2')
   const [, pid] = await program.line(/Starting a new arbiter \(pid: (\d+)\)/)
@@ -361,21 +374,23 @@ async function upgrade(program: Program): Promise<number> {
   return Number(pid)
 }
 
-function addRow(title: string, answered: number, lost: readonly string[], result?: string): void {
-  // What is known of each beside the reason has been said.
+function addRow(title: string, served: number, lost: readonly string[], result?: string): void {
+  // Each loss has been printed with its details, so the table shows only the reasons.
   const kinds = lost.map((why) => why.split(';', 1)[0] ?? '')
   const reasons = [...new Set(kinds)].slice(0, 3).join('; ')
-  const row = `| ${title} | ${answered} | ${lost.length} | ${[result, reasons].filter(Boolean).join('; ')} |`
+  const notes = [result, reasons].filter(Boolean).join('; ')
+  const row = `| ${title} | ${served} | ${lost.length} | ${notes} |`
   rows.push(row)
   console.log(row)
 }
 
+/** Resident memory of a process, in MiB. */
 function rssMb(pid: number): number {
   return Math.round(
     Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024,
   )
 }
 
-function descriptors(pid: number): number {
+function descriptorCount(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length
 }
