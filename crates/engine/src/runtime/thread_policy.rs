@@ -1,8 +1,8 @@
 //! The scheduling policy of the engine's threads.
 #![allow(unsafe_code, reason = "the standard library has no policies")]
 
-/// Switches this thread to SCHED_BATCH (sched(7)), so that its wake-ups preempt no other thread. On
-/// a busy processor it runs when the running thread waits or its time slice is over, and then
+/// Switches this thread to `SCHED_BATCH` (sched(7)), so that its wake-ups preempt no other thread.
+/// On a busy processor it runs when the running thread waits or its time slice is over, and then
 /// handles all that has arrived meanwhile. On an idle processor it still runs at once.
 pub(crate) fn use_batch_scheduling() {
     #[cfg(target_os = "linux")]

@@ -100,7 +100,7 @@ pub(super) fn signal_kick(kick_fd: &OwnedFd) -> io::Result<()> {
     if written < 0 && error.kind() != io::ErrorKind::WouldBlock { Err(error) } else { Ok(()) }
 }
 
-/// Microseconds on CLOCK_MONOTONIC.
+/// Microseconds on `CLOCK_MONOTONIC`.
 pub(super) fn monotonic_us() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live timespec of our own.

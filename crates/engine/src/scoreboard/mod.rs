@@ -361,7 +361,8 @@ impl LatencyHistogram {
     }
 }
 
-/// Microseconds on the monotonic clock (CLOCK_MONOTONIC), which all processes of the machine share.
+/// Microseconds on the monotonic clock (`CLOCK_MONOTONIC`), which all processes of the machine
+/// share.
 #[must_use]
 pub fn monotonic_us() -> u64 {
     mapping::monotonic_us()

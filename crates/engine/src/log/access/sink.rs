@@ -100,8 +100,8 @@ fn read_end(path: &str) -> Option<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()
 }
 
-/// As many whole lines as a pipe takes without interleaving them with another process's (PIPE_BUF),
-/// or a part of a line that is longer.
+/// As many whole lines as a pipe takes without interleaving them with another process's
+/// (`PIPE_BUF`), or a part of a line that is longer.
 fn portion(lines: &[u8]) -> &[u8] {
     if lines.len() <= libc::PIPE_BUF {
         return lines;

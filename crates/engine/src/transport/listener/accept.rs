@@ -42,7 +42,7 @@ pub(super) fn accept(listener: &OwnedFd) -> AcceptOutcome {
     }
 }
 
-/// The maximum number of open descriptors of the process (RLIMIT_NOFILE).
+/// The maximum number of open descriptors of the process (`RLIMIT_NOFILE`).
 pub fn descriptor_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a live value of our own. If the call fails, there is no known

@@ -156,8 +156,8 @@ fn slack(least: u32) -> u32 {
     (least / 10).max(1)
 }
 
-/// Whether a process is stopped by a signal or a debugger, or has exited (proc_pid_stat(5)). If the
-/// state cannot be read, the process counts as running.
+/// Whether a process is stopped by a signal or a debugger, or has exited (`proc_pid_stat(5)`). If
+/// the state cannot be read, the process counts as running.
 pub(super) fn is_stopped(pid: u32) -> bool {
     match std::fs::read(format!("/proc/{pid}/stat")) {
         // The state follows the name, which is in parentheses and may contain any byte.

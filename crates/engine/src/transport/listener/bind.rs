@@ -23,10 +23,10 @@ pub enum LocalAddress {
 pub struct TcpOptions {
     /// The length of the kernel's queue, which the kernel limits (net.core.somaxconn).
     pub backlog: u32,
-    /// Allows other sockets to bind the same address (SO_REUSEPORT); the kernel then distributes
+    /// Allows other sockets to bind the same address (`SO_REUSEPORT`); the kernel then distributes
     /// connections by hash.
     pub reuse_port: bool,
-    /// Accepts no IPv4 connections on a socket bound to an IPv6 address (IPV6_V6ONLY).
+    /// Accepts no IPv4 connections on a socket bound to an IPv6 address (`IPV6_V6ONLY`).
     pub ipv6_only: bool,
 }
 

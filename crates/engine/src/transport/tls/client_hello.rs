@@ -1,7 +1,7 @@
-//! Reads from a ClientHello, before rustls does, which cipher the client prefers.
+//! Reads from a `ClientHello`, before rustls does, which cipher the client prefers.
 
 /// Whether the client names `ChaCha20` before any AES, as clients without AES instructions do.
-/// False for bytes that are no complete ClientHello: rustls handles them.
+/// False for bytes that are no complete `ClientHello`: rustls handles them.
 pub(super) fn prefers_chacha20(first: &[u8]) -> bool {
     let Some(suites) = suites(first) else { return false };
     let mut known = suites.chunks_exact(2).filter_map(|pair| match pair {
@@ -12,7 +12,7 @@ pub(super) fn prefers_chacha20(first: &[u8]) -> bool {
     known.next() == Some(true)
 }
 
-/// The cipher suites of a ClientHello (RFC 8446 sections 4.1.2 and 5.1).
+/// The cipher suites of a `ClientHello` (RFC 8446 sections 4.1.2 and 5.1).
 fn suites(first: &[u8]) -> Option<&[u8]> {
     let [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, hello @ ..] = first else { return None };
     let (session, rest) = hello.get(VERSION_AND_RANDOM..)?.split_first()?;

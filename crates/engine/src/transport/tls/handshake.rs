@@ -314,6 +314,6 @@ const MIN_EVICTION_AGE_MS: u64 = 1_000;
 const MAX_OVERLOAD_FACTOR: usize = 4;
 /// With fewer handshakes in progress, gathering their messages would only delay each client.
 const MIN_CONCURRENT_FOR_DENSE: usize = 4;
-/// The size of the first read. Most ClientHellos are shorter; the rest of a longer one is read
+/// The size of the first read. Most `ClientHello`s are shorter; the rest of a longer one is read
 /// later.
 const FIRST_READ_BYTES: usize = 2_048;

@@ -36,7 +36,7 @@ impl HandshakeRate {
 }
 
 /// The length of an interval, in milliseconds. Two handshakes in a millisecond are dense: each
-/// wakes the thread three times, with its ClientHello, its end and its response.
+/// wakes the thread three times, with its `ClientHello`, its end and its response.
 const INTERVAL_MS: u64 = 8;
 /// The number of handshakes from which on an interval is dense.
 const MIN_DENSE_HANDSHAKES: u32 = 16;

@@ -67,7 +67,7 @@ impl ResolvesServerCert for SniResolver {
 }
 
 thread_local! {
-    /// The host name of the ClientHello that this thread has read last. rustls does not report it
+    /// The host name of the `ClientHello` that this thread has read last. rustls does not report it
     /// for unbuffered connections.
     static ASKED_FOR: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
 }

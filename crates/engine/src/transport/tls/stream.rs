@@ -58,7 +58,7 @@ enum InputState {
 }
 
 impl TlsStream {
-    /// Starts a server connection. `first` is what has arrived of the ClientHello.
+    /// Starts a server connection. `first` is what has arrived of the `ClientHello`.
     pub fn new(socket: Socket, server: &TlsServer, first: &[u8]) -> io::Result<Self> {
         let tls =
             UnbufferedServerConnection::new(server.config_for(first)).map_err(io::Error::other)?;
