@@ -131,7 +131,7 @@ async function buildDist(): Promise<boolean> {
 
 /**
  * Bundles the modules of a set. Node finds, reads and links every file at a start, and the command
- * and a worker load 150 modules.
+ * and a worker would load 150 modules of this package.
  */
 async function bundleModules({ entries, folder = '', chunks }: EntrySet): Promise<void> {
   const { outputFiles } = await bundle({

@@ -75,8 +75,8 @@ const initialWindow = (bytes: number) => {
 
 /**
  * Requests as many responses as a connection may have in flight, and reads none of them. With
- * `reads`, the flow-control windows stay closed; otherwise they are open and nothing reads the
- * socket.
+ * `reads`, the client reads the socket but opens no flow-control window. Otherwise it opens all
+ * windows and reads nothing.
  */
 function stall(path: string, reads = true): Attack {
   return {

@@ -5,7 +5,7 @@
 //   handshakes   20,000 handshakes, 4,000 of them open at a time, half of them stalled: other
 //                clients get a response within 250 ms, and stalled handshakes end at their deadline
 //   renewal      the certificate changes on disk and by HUP: clients see it, no request is lost
-//   reload       three HUP and a TERM during HTTP/2 streams: no stream is lost
+//   reload       HUP three times and TERM during HTTP/2 streams: no stream is lost
 //
 // Linux only; needs 5,000 descriptors, and openssl to create certificates.
 

@@ -102,7 +102,7 @@ for (const style of process.argv[2] === undefined ? ['stream', 'buffer'] : [proc
       deadlineMs: 20_000,
       begin: sendSlowly('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n', 'x'),
     },
-    // `write_timeout`: its timer starts when the kernel buffers of both sides are full.
+    // The kernel buffers take bytes at the start, which gives the client one `write_timeout`.
     { name: 'slow readers', count: 200, deadlineMs: 60_000, begin: readSlowly(`/${style}`) },
   ]
   await measure(style, kinds)

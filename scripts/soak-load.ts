@@ -109,8 +109,8 @@ export function startMixedLoad(port: number, reportLoss: (why: string) => void):
 }
 
 /**
- * Opens a keep-alive connection, which is idle after one request. `closed` resolves to a text if the
- * connection fails, and to undefined if the server closes it in an orderly way.
+ * Opens a keep-alive connection, which is idle after one request. `closed` resolves to a text if
+ * the connection fails, and to undefined if the server closes it in an orderly way.
  */
 function openIdle(port: number): Promise<{ closed: Promise<string | undefined> }> {
   return new Promise((opened, fail) => {
