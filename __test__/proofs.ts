@@ -117,23 +117,24 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   statsd_prefix: `${P}/statsd.spec.ts › statsd counts every request, its status and its duration`,
   enable_backlog_metric: `${P}/statsd.spec.ts › the backlog in the kernel is reported every second`,
   proc_name: `${P}/identity.spec.ts › a worker's title is whole in ps`,
-  keyfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
-  certfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
-  suppress_ragged_eofs: 'tls/ragged.spec.ts › an end without close_notify',
-  ocsp_file:
-    'tls/staple.spec.ts › clients that ask are told what the authority says of the certificate',
-  keyfile_password: 'tls/names.spec.ts › keys of each form are read, encrypted ones by a password',
-  certificates: 'tls/names.spec.ts › of three certificates a client gets the one for the name',
-  tls_min_version: 'tls/names.spec.ts › versions and ciphers are those of the settings',
-  tls_max_version: 'tls/names.spec.ts › versions and ciphers are those of the settings',
+  keyfile: 'tls/serving.spec.ts › certfile enables TLS on every address',
+  certfile: 'tls/serving.spec.ts › certfile enables TLS on every address',
+  suppress_ragged_eofs: 'tls/ragged.spec.ts › no close_notify, suppress_ragged_eofs',
+  ocsp_file: 'tls/staple.spec.ts › clients that ask for it get the OCSP response of ocsp_file',
+  keyfile_password: 'tls/names.spec.ts › keys of every format are read, with keyfile_password',
+  certificates: 'tls/names.spec.ts › a client gets the certificate of the host name in its SNI',
+  tls_min_version:
+    'tls/names.spec.ts › only the TLS versions and ciphers of the settings are offered',
+  tls_max_version:
+    'tls/names.spec.ts › only the TLS versions and ciphers of the settings are offered',
   handshake_timeout:
     'crates/engine/tests/protocol/tls.rs › a_handshake_that_stalls_is_cut_and_holds_up_nobody',
   limit_handshakes: 'crates/engine/tests/protocol/tls.rs › one_handshake_too_many_ends_the_oldest',
-  dev_tls: 'tls/development.spec.ts › --dev-tls makes a certificate for localhost',
-  cert_reqs: 'tls/clients.spec.ts › a certificate is required, and counts',
-  ca_certs: 'tls/clients.spec.ts › a certificate is required, and counts',
-  crl_file: 'tls/renewal.spec.ts › a client that has been revoked since does not come back',
-  ciphers: 'tls/names.spec.ts › versions and ciphers are those of the settings',
+  dev_tls: 'tls/development.spec.ts › --dev-tls creates one certificate and logs its path',
+  cert_reqs: 'tls/clients.spec.ts › cert_reqs 2 admits only certificates of the CA that are valid',
+  ca_certs: 'tls/clients.spec.ts › cert_reqs 2 admits only certificates of the CA that are valid',
+  crl_file: "tls/renewal.spec.ts › revoking a client's certificate ends its session",
+  ciphers: 'tls/names.spec.ts › only the TLS versions and ciphers of the settings are offered',
   http_protocols:
     'http2/serving.spec.ts › a handler receives an HTTP/1.1 request, and its socket shows h2',
   http2_cleartext:
@@ -193,7 +194,7 @@ export const HOOK_PROOFS: Record<HookName, string> = {
   worker_exit: ORDER,
   nworkers_changed: ORDER,
   on_exit: ORDER,
-  ssl_context: 'tls/development.spec.ts › the hook ssl_context returns options of TLS',
+  ssl_context: 'tls/development.spec.ts › the hook ssl_context can add to the certificates',
 }
 
 /** Of lines of the log. */

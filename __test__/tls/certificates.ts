@@ -1,4 +1,4 @@
-// Certificates for tests, made by openssl, as most people make theirs.
+// Certificates for tests, created with openssl, as most people create theirs.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,7 +17,7 @@ interface How {
   readonly ca?: string
 }
 
-/** A directory of certificates that goes with the test. */
+/** A directory of certificates that is removed after the test. */
 export class Certificates {
   readonly directory = mkdtempSync(join(tmpdir(), 'monoceros-tls-'))
 
@@ -49,7 +49,7 @@ export class Certificates {
     return Object.fromEntries(names.map((name) => [name, this.text(name)]))
   }
 
-  /** NAME.pem and NAME.key: a certificate that vouches for itself. */
+  /** Creates NAME.pem and NAME.key, self-signed. */
   selfSigned(name: string, { host = 'localhost', key = 'ec', days = 30 }: How = {}): this {
     this.openssl(
       ...['req', '-x509', ...NEW_KEYS[key], '-nodes', '-days', String(days)],
@@ -59,7 +59,7 @@ export class Certificates {
     return this
   }
 
-  /** An authority, which can issue and revoke. */
+  /** Creates a CA, which can issue and revoke. */
   authority(name: string): this {
     this.openssl(
       ...['req', '-x509', ...NEW_KEYS.ec, '-nodes', '-days', '30', '-subj', `/CN=${name}`],
@@ -69,12 +69,15 @@ export class Certificates {
     this.write(`${name}.crlnumber`, '01\n')
     this.write(
       `${name}.cnf`,
-      `[ca]\ndefault_ca = one\n[one]\ndatabase = ${name}.index\ncrlnumber = ${name}.crlnumber\ndefault_md = sha256\ndefault_crl_days = 30\n`,
+      [
+        ...['[ca]', 'default_ca = one', '[one]', `database = ${name}.index`],
+        ...[`crlnumber = ${name}.crlnumber`, 'default_md = sha256', 'default_crl_days = 30', ''],
+      ].join('\n'),
     )
     return this
   }
 
-  /** NAME.pem and NAME.key, issued by an authority. */
+  /** Creates NAME.pem and NAME.key, issued by a CA. */
   issued(name: string, ca: string, { host = name, key = 'ec' }: How = {}): this {
     this.openssl(
       ...['req', '-new', ...NEW_KEYS[key], '-nodes', '-subj', `/CN=${name}`],
@@ -91,7 +94,7 @@ export class Certificates {
     return this
   }
 
-  /** Writes CA.crl, in which the certificates are revoked. */
+  /** Revokes the certificates and writes CA.crl. */
   revoked(ca: string, ...names: string[]): this {
     const signing = ['ca', '-config', `${ca}.cnf`, '-cert', `${ca}.pem`, '-keyfile', `${ca}.key`]
     for (const name of names) this.openssl(...signing, '-revoke', `${name}.pem`)

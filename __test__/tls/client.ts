@@ -1,4 +1,4 @@
-// A client of TLS that says what it has met.
+// A TLS client that reports what the server showed.
 import type { Buffer } from 'node:buffer'
 import tls from 'node:tls'
 
@@ -19,7 +19,7 @@ export interface Met {
   readonly session: Buffer | undefined
 }
 
-/** Connects, sends one request and reads to the end; rejects when it is not let in. */
+/** Connects, sends one request and reads to the end; rejects if the server refuses the client. */
 export function meet(port: number, options: tls.ConnectionOptions = {}): Promise<Met> {
   return new Promise((done, fail) => {
     let text = ''
@@ -53,7 +53,7 @@ export function meet(port: number, options: tls.ConnectionOptions = {}): Promise
   })
 }
 
-/** The code of the error that a client gets which is not let in. */
+/** Returns the code of the error with which a client is refused, or `let in`. */
 export async function refusal(port: number, options: tls.ConnectionOptions): Promise<string> {
   try {
     await meet(port, options)
@@ -63,23 +63,23 @@ export async function refusal(port: number, options: tls.ConnectionOptions): Pro
   return 'let in'
 }
 
-/** What the authority says of the certificate, as the handshake has it. */
-export function stapleFor(port: number, options: tls.ConnectionOptions): Promise<Buffer> {
+/** Requests the OCSP response in a handshake. */
+export function requestOcspResponse(port: number, options: tls.ConnectionOptions): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const socket = tls.connect({
       ...{ port, host: '127.0.0.1', requestOCSP: true, rejectUnauthorized: false },
       ...options,
     })
-    socket.setTimeout(20_000, () => socket.destroy(new Error('nothing was said')))
+    socket.setTimeout(20_000, () => socket.destroy(new Error('no OCSP response')))
     socket.on('error', reject)
-    socket.on('OCSPResponse', (said: Buffer) => {
+    socket.on('OCSPResponse', (response: Buffer) => {
       socket.destroy()
-      resolve(said)
+      resolve(response)
     })
   })
 }
 
-/** An application that answers with what it sees of its client. */
+/** An application that responds with what it sees of the client. */
 export const SHOWING_APP = `module.exports = (req, res) => {
   const { socket } = req
   const certificate = socket.getPeerCertificate?.(true) ?? {}
@@ -110,7 +110,7 @@ export interface Secure {
   readonly env?: Record<string, string>
 }
 
-/** Starts the command with the application and the certificates, in a directory that has all their files. */
+/** Starts the command with `SHOWING_APP` and the certificates; resolves when a worker is ready. */
 export async function startSecure(
   t: ExecutionContext,
   certificates: Certificates,

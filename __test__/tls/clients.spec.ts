@@ -1,4 +1,4 @@
-// Certificates of clients, on both engines.
+// Client certificates, on both engines.
 import test, { type ExecutionContext } from 'ava'
 
 import { ENGINES, startProgram } from '../process/program.ts'
@@ -19,7 +19,7 @@ function withClients(t: ExecutionContext): Certificates {
 const SHOWN = ['--certfile', 'one.pem', '--keyfile', 'one.key', '--ca-certs', 'ca.pem']
 
 for (const engine of ENGINES) {
-  test(`a certificate is required, and counts if the authority has issued and not revoked it (${engine})`, async (t) => {
+  test(`cert_reqs 2 admits only certificates of the CA that are valid (${engine})`, async (t) => {
     const certificates = withClients(t)
     const client = (name: string) => ({
       cert: certificates.text(`${name}.pem`),
@@ -39,7 +39,7 @@ for (const engine of ENGINES) {
     }
   })
 
-  test(`each of several lists of what is revoked counts (${engine})`, async (t) => {
+  test(`every revocation list in crl_file counts (${engine})`, async (t) => {
     const certificates = withClients(t).issued('gone', 'other').revoked('other', 'gone')
     const lists = [certificates.text('other.crl'), certificates.text('ca.crl')]
     certificates.write('both.pem', certificates.text('ca.pem') + certificates.text('other.pem'))
@@ -62,7 +62,7 @@ for (const engine of ENGINES) {
     }
   })
 
-  test(`a program sees the client's authorities up to the one that vouches for itself (${engine})`, async (t) => {
+  test(`getPeerCertificate shows the client's chain up to the CA (${engine})`, async (t) => {
     const certificates = withClients(t)
     certificates.write(
       'all.pem',
@@ -104,7 +104,7 @@ for (const engine of ENGINES) {
     })
   })
 
-  test(`a certificate may be optional: none is no obstacle, and a wrong one is (${engine})`, async (t) => {
+  test(`cert_reqs 1 refuses only clients with an invalid certificate (${engine})`, async (t) => {
     const certificates = withClients(t)
     const client = (name: string) => ({
       cert: certificates.text(`${name}.pem`),

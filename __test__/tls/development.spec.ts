@@ -1,4 +1,5 @@
-// Certificates that no file of the settings holds: the one for development, and those of the hook. On both engines.
+// Certificates that no setting names: that of dev_tls, and those of the hook ssl_context. On both
+// engines.
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { copyFileSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -10,12 +11,12 @@ import { ensureDevCertificate } from '../../ts/tls/development.ts'
 import { createSelfSigned } from '../../ts/tls/self-signed.ts'
 import { ENGINES, startProgram, until } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
-import { meet, refusal, SHOWING_APP, stapleFor, startSecure } from './client.ts'
+import { meet, refusal, requestOcspResponse, SHOWING_APP, startSecure } from './client.ts'
 
 const CIPHER = 'TLS_AES_256_GCM_SHA384'
 
 for (const engine of ENGINES) {
-  test(`--dev-tls makes a certificate for localhost, once, and says where it is (${engine})`, async (t) => {
+  test(`--dev-tls creates one certificate and logs its path (${engine})`, async (t) => {
     const certificates = new Certificates(t)
     const env = { XDG_CACHE_HOME: certificates.directory }
     const how = { args: ['--dev-tls'], engine, env }
@@ -39,9 +40,9 @@ for (const engine of ENGINES) {
     t.is(readFileSync(path, 'utf8'), ca)
   })
 
-  test(`what the hook ssl_context has of the settings says what they say (${engine})`, async (t) => {
+  test(`defaults() in the hook ssl_context returns the settings (${engine})`, async (t) => {
     const certificates = new Certificates(t).authority('ca').issued('one', 'ca')
-    certificates.write('one.der', 'what the authority says')
+    certificates.write('one.der', 'an OCSP response')
     const program = startProgram(t, {
       files: {
         ...certificates.files(),
@@ -70,11 +71,11 @@ for (const engine of ENGINES) {
       t.not(await refusal(Number(port), options), 'let in', ciphers)
     }
     t.not(await refusal(Number(port), {}), 'let in', 'no certificate')
-    const said = await stapleFor(Number(port), { ...client, maxVersion: 'TLSv1.3' })
-    t.is(said.toString(), 'what the authority says')
+    const response = await requestOcspResponse(Number(port), { ...client, maxVersion: 'TLSv1.3' })
+    t.is(response.toString(), 'an OCSP response')
   })
 
-  test(`the hook ssl_context returns options of TLS, those of the settings if it likes (${engine})`, async (t) => {
+  test(`the hook ssl_context can add to the certificates (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('one', { host: 'one.test' })
       .selfSigned('two', { host: 'two.test' })
@@ -83,9 +84,11 @@ for (const engine of ENGINES) {
         certfile: 'one.pem',
         keyfile: 'one.key',
         ssl_context(config, defaults) {
-          const made = defaults()
+          const options = defaults()
           const read = (name) => readFileSync(new URL(name, import.meta.url))
-          return { ...made, cert: [...made.cert, read('two.pem')], key: [...made.key, read('two.key')], minVersion: 'TLSv1.3' }
+          const cert = [...options.cert, read('two.pem')]
+          const key = [...options.key, read('two.key')]
+          return { ...options, cert, key, minVersion: 'TLSv1.3' }
         },
       }`
     const program = startProgram(t, {
@@ -96,7 +99,7 @@ for (const engine of ENGINES) {
     t.is((await meet(Number(port), { servername: 'two.test' })).shown, 'two')
     t.is((await meet(Number(port), { servername: 'one.test' })).shown, 'one')
     t.not(await refusal(Number(port), { maxVersion: 'TLSv1.2' }), 'let in')
-    // A file that the settings name is looked at all the same.
+    // The files that the settings name are watched too.
     for (const kind of ['pem', 'key']) {
       copyFileSync(certificates.path(`two.${kind}`), join(program.directory, `one.${kind}`))
     }
@@ -108,7 +111,7 @@ for (const engine of ENGINES) {
   })
 }
 
-/** One pair of files for all servers of a user, which may start at once. */
+/** Creates the pair of files that all servers of a user share; several may start at once. */
 function developmentPair(t: ExecutionContext) {
   const { directory } = new Certificates(t)
   const make = (date = new Date()) => ensureDevCertificate({ XDG_CACHE_HOME: directory }, date)
@@ -120,14 +123,14 @@ function developmentPair(t: ExecutionContext) {
   return { ...make(), make, belongs }
 }
 
-test('a development certificate that is made anew is for the key that is there', (t) => {
+test('a renewed development certificate keeps the key', (t) => {
   const { certfile, keyfile, make, belongs } = developmentPair(t)
   const [certificate, key] = [readFileSync(certfile, 'utf8'), readFileSync(keyfile, 'utf8')]
   make(new Date(Date.now() + 360 * 86_400_000))
   t.not(readFileSync(certfile, 'utf8'), certificate)
   t.is(readFileSync(keyfile, 'utf8'), key)
   t.true(belongs())
-  // As where another server has just placed its key.
+  // As if another server had just created its key.
   rmSync(certfile)
   t.true(belongs())
   t.is(readFileSync(keyfile, 'utf8'), key)
@@ -135,11 +138,11 @@ test('a development certificate that is made anew is for the key that is there',
 })
 
 for (const [what, text] of [
-  ['is of another certificate', () => createSelfSigned(['other'], always()).key],
-  ['is empty', () => ''],
-  ['is none', () => 'no key'],
+  ['belongs to another certificate', () => createSelfSigned(['other'], always()).key],
+  ['is an empty file', () => ''],
+  ['is not a key', () => 'no key'],
 ] as const) {
-  test(`a development key that ${what} does not stay for the certificate`, (t) => {
+  test(`a development key that ${what} is replaced or gets a new certificate`, (t) => {
     const { keyfile, belongs } = developmentPair(t)
     writeFileSync(keyfile, text())
     t.true(belongs())
@@ -158,15 +161,15 @@ for (const [what, hook, text] of [
     /ssl_context: it must return options of tls\.createServer/,
   ],
   [
-    'names no cipher that there is',
+    'names only unsupported ciphers',
     "() => ({ cert: readFileSync('one.pem'), key: readFileSync('one.key'), ciphers: 'NOTHING' })",
     /ssl_context: ciphers NOTHING names no suite that there is/,
   ],
-  ['wants what there is not', '() => ({ pfx: "x" })', /ssl_context: pfx cannot be honoured/],
-  ['has no certificate', '() => ({})', /ssl_context: cert and key are needed/],
-  ['asks for settings that there are not', '(c, d) => d()', /ssl_context needs a certificate/],
+  ['sets an unsupported option', '() => ({ pfx: "x" })', /ssl_context: pfx cannot be honoured/],
+  ['returns no certificate', '() => ({})', /ssl_context: cert and key are needed/],
+  ['needs defaults that are not set', '(c, d) => d()', /ssl_context needs a certificate/],
 ] as const) {
-  test(`a hook ssl_context that ${what} ends the start`, async (t) => {
+  test(`the start fails if the hook ssl_context ${what}`, async (t) => {
     const program = startProgram(t, {
       files: {
         ...new Certificates(t).selfSigned('one').files(),

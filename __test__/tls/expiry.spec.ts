@@ -8,9 +8,9 @@ import { Certificates } from './certificates.ts'
 
 const DAY_MS = 86_400_000
 
-test('what is said of a certificate comes when its time does, and then once a day', (t) => {
+test('a certificate that expires soon is logged at once, and then once a day', (t) => {
   const chain = new Certificates(t).selfSigned('one', { days: 30 }).text('one.pem')
-  const material = { certificates: [{ chain, key: '', names: ['a.test', 'b.test'] }] }
+  const material = { certificates: [{ chain, key: '', hostNames: ['a.test', 'b.test'] }] }
   const lines: string[] = []
   const log = {
     warning: (line: string) => lines.push(line),

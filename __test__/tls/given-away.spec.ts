@@ -1,4 +1,5 @@
-// An answer whose memory the program gives away and drops while it is sent: it ends, and the process does not.
+// A response whose memory the program transfers and drops while it is being sent: the worker
+// survives.
 import { once } from 'node:events'
 import https from 'node:https'
 import { text } from 'node:stream/consumers'
@@ -13,15 +14,15 @@ const gc = require('node:vm').runInNewContext('gc')
 const options = { cert: readFileSync('one.pem'), key: readFileSync('one.key') }
 require('node:https').createServer(options, (req, res) => {
   if (req.url === '/pid') return res.end(String(process.pid))
-  const given = new Uint8Array(16e6)
-  res.end(given)
-  structuredClone(given.buffer, { transfer: [given.buffer] })
+  const bytes = new Uint8Array(16e6)
+  res.end(bytes)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
   gc()
 }).listen(8443)`
 
 if (native === null) test.skip(`native engine: ${nativeFailure}`, () => {})
 else {
-  test('memory that is given away while it is sent ends no process', async (t) => {
+  test('transferring a response buffer while it is sent crashes no worker', async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const program = startProgram(t, {
       files: { ...certificates.files(), 'app.cjs': APP },

@@ -1,4 +1,5 @@
-// `https.createServer(options, app).listen()`: the program's own certificate, on the sockets of the arbiter.
+// `https.createServer(options, app).listen()`: the program's own certificate, on the arbiter's
+// sockets.
 import { createRequire } from 'node:module'
 import test, { type ExecutionContext } from 'ava'
 
@@ -16,8 +17,10 @@ let sockets = 0
 app.get('/', (req, res) => {
   const { encrypted, authorized } = req.socket
   const { subject } = req.socket.getPeerCertificate()
-  const told = { secure: req.secure, encrypted, authorized, client: subject?.CN ?? null, sockets, isServer: req.socket.server === server }
-  const body = JSON.stringify(told)
+  const client = subject?.CN ?? null
+  const isServer = req.socket.server === server
+  const { secure } = req
+  const body = JSON.stringify({ secure, encrypted, authorized, client, sockets, isServer })
   res.set('Content-Length', body.length).send(body)
 })`
 
@@ -38,7 +41,7 @@ async function portOf(program: Program): Promise<number> {
 }
 
 for (const engine of ENGINES) {
-  test(`Express on an https server shows the program's certificate, by every worker (${engine})`, async (t) => {
+  test(`every worker shows the certificate of a program's https server (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const app = `${EXPRESS}
       const server = https.createServer(shown('one'), app)
@@ -55,11 +58,12 @@ for (const engine of ENGINES) {
     }
   })
 
-  test(`its clients are asked for certificates as the program says (${engine})`, async (t) => {
+  test(`requestCert of a program's https server is honoured (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one').authority('ca').issued('good', 'ca')
     const app = `${EXPRESS}
       const asks = { ca: readFileSync('ca.pem'), requestCert: true, rejectUnauthorized: false }
-      const server = https.createServer({ ...shown('one'), ...asks, maxVersion: 'TLSv1.2' }, app).listen(8443)`
+      const options = { ...shown('one'), ...asks, maxVersion: 'TLSv1.2' }
+      const server = https.createServer(options, app).listen(8443)`
     const port = await portOf(start(t, certificates, { app, engine }))
     const client = { cert: certificates.text('good.pem'), key: certificates.text('good.key') }
     const known = await meet(port, client)
@@ -68,7 +72,7 @@ for (const engine of ENGINES) {
     t.like((await meet(port)).body, { authorized: false, client: null })
   })
 
-  test(`its clients come back by a session, with whichever worker they meet (${engine})`, async (t) => {
+  test(`every worker resumes sessions of a program's https server (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const app = `${EXPRESS}\nconst server = https.createServer(shown('one'), app).listen(8443)`
     const program = start(t, certificates, { app, engine, args: ['-w', '3'] })
@@ -81,7 +85,7 @@ for (const engine of ENGINES) {
     }
   })
 
-  test(`ciphers of TLS 1.2 leave TLS 1.3 as it is (${engine})`, async (t) => {
+  test(`a cipher list of TLS 1.2 alone keeps TLS 1.3 enabled (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const app = `${EXPRESS}
       const ciphers = 'ECDHE-ECDSA-AES256-GCM-SHA384:!aNULL'
@@ -92,7 +96,7 @@ for (const engine of ENGINES) {
     t.is(cipher, 'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384')
   })
 
-  test(`a version that secureOptions switch off is not spoken (${engine})`, async (t) => {
+  test(`a TLS version that secureOptions disables is not offered (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const app = `${EXPRESS}
       const secureOptions = require('node:constants').SSL_OP_NO_TLSv1_3
@@ -101,7 +105,7 @@ for (const engine of ENGINES) {
     t.is((await meet(port)).protocol, 'TLSv1.2')
   })
 
-  test(`names that it adds while it runs are refused (${engine})`, async (t) => {
+  test(`addContext() of a program's https server throws ERR_TLS_OPTIONS (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
     const app = `${READ}
       const server = https.createServer(shown('one'), (req, res) => {
@@ -117,7 +121,7 @@ for (const engine of ENGINES) {
     t.like((await meet(port)).body, { code: 'ERR_TLS_OPTIONS' })
   })
 
-  test(`a program may give its server another certificate while it runs (${engine})`, async (t) => {
+  test(`setSecureContext() replaces the certificate at run time (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
     const app = `${READ}
       const server = https.createServer(shown('one'), (req, res) => {
@@ -129,7 +133,7 @@ for (const engine of ENGINES) {
     t.is((await meet(port)).shown, 'two')
   })
 
-  test(`the certificate of the settings overrides the program's certificate (${engine})`, async (t) => {
+  test(`certfile overrides the certificate of an https server (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
     const app = `${EXPRESS}\nconst server = https.createServer(shown('one'), app).listen(8443)`
     const args = ['--certfile', 'two.pem', '--keyfile', 'two.key']
@@ -140,12 +144,12 @@ for (const engine of ENGINES) {
 }
 
 const REFUSED: Readonly<Record<string, readonly [string, RegExp]>> = {
-  'names of its own': ['{ ...shown("one"), SNICallback() {} }', /SNICallback cannot be honoured/],
-  'no version that there is': [
+  'an SNICallback': ['{ ...shown("one"), SNICallback() {} }', /SNICallback cannot be honoured/],
+  'only unsupported versions': [
     '{ ...shown("one"), minVersion: "TLSv1", maxVersion: "TLSv1.1" }',
     /the program's https server: .*maxVersion.* leave no version of TLS/,
   ],
-  'no cipher that there is': [
+  'only unsupported ciphers': [
     '{ ...shown("one"), ciphers: "ECDHE-RSA-AES128-SHA" }',
     /the program's https server: ciphers ECDHE-RSA-AES128-SHA names no suite/,
   ],
@@ -153,7 +157,7 @@ const REFUSED: Readonly<Record<string, readonly [string, RegExp]>> = {
 }
 
 for (const [what, [options, words]] of Object.entries(REFUSED)) {
-  test(`an https server with ${what} is met with words`, async (t) => {
+  test(`an https server with ${what} is refused with the reason`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const app = `${READ}\nhttps.createServer(${options}, (req, res) => res.end()).listen(8443)`
     const program = start(t, certificates, { app, engine: 'auto' })

@@ -1,4 +1,4 @@
-// Certificates by name, keys of every form, versions and ciphers: on both engines.
+// Certificates by host name, key formats, TLS versions and ciphers: on both engines.
 import test from 'ava'
 
 import { CIPHER_SUITES } from '../../ts/tls/ciphers.ts'
@@ -7,11 +7,12 @@ import { Certificates } from './certificates.ts'
 import { meet, refusal, startSecure } from './client.ts'
 
 for (const engine of ENGINES) {
-  test(`of three certificates a client gets the one for the name that it asks for (${engine})`, async (t) => {
+  test(`a client gets the certificate of the host name in its SNI (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('one', { host: 'one.test' })
       .selfSigned('two', { host: '*.two.test' })
-      // Before Node 24 node shows a certificate for a name beside the first, and the client's kind of key decides.
+      // Before Node 24, Node.js adds a certificate for a name to the first one, and the key type
+      // decides.
       .selfSigned('three', { host: 'three.test', key: engine === 'native' ? 'rsa' : 'ec' })
     const args = ['--certfile', 'one.pem', '--keyfile', 'one.key']
     const more = ['--certificate', 'two.pem:two.key', '--certificate', 'three.pem:three.key']
@@ -20,11 +21,11 @@ for (const engine of ENGINES) {
     t.is(await shown('one.test'), 'one')
     t.is(await shown('a.two.test'), 'two')
     t.is(await shown('THREE.test'), 'three')
-    // A star stands for one label.
-    for (const name of ['two.test', 'a.b.two.test', 'nobody.test', '']) {
+    // A star matches one label.
+    for (const name of ['two.test', 'a.b.two.test', 'unknown.test', '']) {
       t.is(await shown(name), 'one', name)
     }
-    // The root's dot says nothing.
+    // A fully qualified name, with a dot at the end.
     t.is(await shown('a.two.test.'), 'two')
     const { body } = await meet(port, { servername: 'three.test', ALPNProtocols: ['http/1.1'] })
     t.like(body, { isTls: true, encrypted: true, name: 'three.test', alpn: 'http/1.1' })
@@ -32,13 +33,13 @@ for (const engine of ENGINES) {
     t.like((await meet(port)).body, { name: false, alpn: false })
   })
 
-  test(`HTTP/1.0 is agreed on by its name, and a client that knows no protocol of ours is told so (${engine})`, async (t) => {
+  test(`ALPN selects http/1.0, and without a match sends an alert (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const args = ['--certfile', 'one.pem', '--keyfile', 'one.key']
     const { port } = await startSecure(t, certificates, { args, engine })
     t.like((await meet(port, { ALPNProtocols: ['http/1.0'] })).body, { alpn: 'http/1.0' })
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-      // Without an alert it would be ECONNRESET.
+      // Without an alert the error would be ECONNRESET.
       t.regex(
         await refusal(port, { ALPNProtocols: ['gopher'], maxVersion }),
         /^(EPROTO|ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL)$/,
@@ -51,7 +52,7 @@ for (const engine of ENGINES) {
     ['with the same names', 'same.test'],
     ['that share some names', 'same.test,DNS:www.same.test'],
   ] as const) {
-    test(`of two certificates ${what} the client's kind of key decides (${engine})`, async (t) => {
+    test(`the client's sigalgs decide between certificates ${what} (${engine})`, async (t) => {
       const certificates = new Certificates(t)
         .selfSigned('ec', { host })
         .selfSigned('rsa', { host: 'same.test', key: 'rsa' })
@@ -63,7 +64,7 @@ for (const engine of ENGINES) {
     })
   }
 
-  test(`of two certificates with keys of one kind the first is shown for a name of both (${engine})`, async (t) => {
+  test(`of certificates with one name and key type the first counts (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('first', { host: 'a.test,DNS:both.test' })
       .selfSigned('again', { host: 'a.test,DNS:both.test' })
@@ -82,7 +83,7 @@ for (const engine of ENGINES) {
     t.is(await shown('e.test'), 'fourth')
   })
 
-  test(`keys of each form are read, encrypted ones by a password that workers do not get (${engine})`, async (t) => {
+  test(`keys of every format are read, with keyfile_password (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('ec', { host: 'ec.test' })
       .selfSigned('rsa', { host: 'rsa.test', key: 'rsa' })
@@ -119,7 +120,7 @@ for (const engine of ENGINES) {
     }
   })
 
-  test(`versions and ciphers are those of the settings, by either name (${engine})`, async (t) => {
+  test(`only the TLS versions and ciphers of the settings are offered (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('ec', { host: 'ec.test' })
       .selfSigned('rsa', { host: 'rsa.test', key: 'rsa' })

@@ -1,4 +1,5 @@
-// Connections that end without the word for it (close_notify), which whoever can cut a line can do as well.
+// Connections that close without close_notify, which anyone who can cut the connection can cause
+// too.
 import net from 'node:net'
 import tls from 'node:tls'
 import test from 'ava'
@@ -9,28 +10,29 @@ import { Certificates } from './certificates.ts'
 const APP = `
   const server = require('http').createServer((req, res) => res.end('ok'))
   server.on('upgrade', (req, socket) => {
-    socket.on('end', () => console.error('seen: the end'))
+    socket.on('end', () => console.error('seen: end'))
     socket.on('error', ({ code }) => console.error('seen:', code))
     socket.resume()
-    socket.write('HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: echo\\r\\nConnection: Upgrade\\r\\n\\r\\n')
+    const fields = 'Upgrade: echo\\r\\nConnection: Upgrade\\r\\n'
+    socket.write('HTTP/1.1 101 Switching Protocols\\r\\n' + fields + '\\r\\n')
   })
   server.listen(3000)`
 
 const UPGRADE = 'GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n'
 
 for (const engine of ENGINES) {
-  for (const [isSuppressed, seen] of [
-    [true, 'the end'],
-    // Node's TLS does not tell one end from the other.
-    [false, engine === 'native' ? 'ECONNRESET' : 'the end'],
+  for (const [isOn, seen] of [
+    [true, 'end'],
+    // Node's TLS does not distinguish the two.
+    [false, engine === 'native' ? 'ECONNRESET' : 'end'],
   ] as const) {
-    test(`an end without close_notify, suppress_ragged_eofs ${isSuppressed}: ${seen} (${engine})`, async (t) => {
+    test(`no close_notify, suppress_ragged_eofs ${isOn}: ${seen} (${engine})`, async (t) => {
       const certificates = new Certificates(t).selfSigned('one')
       const program = startProgram(t, {
         files: {
           ...certificates.files(),
           'app.cjs': APP,
-          'monoceros.config.mjs': `export default { suppress_ragged_eofs: ${isSuppressed} }`,
+          'monoceros.config.mjs': `export default { suppress_ragged_eofs: ${isOn} }`,
         },
         args: [
           ...['./app.cjs', '--engine', engine, '-b', '127.0.0.1:0', '-w', '1'],
@@ -41,13 +43,13 @@ for (const engine of ENGINES) {
       await endRagged(Number(port))
       const [, what] = await program.line(/seen: (.*)/)
       t.is(what, seen)
-      const isVain = engine === 'node' && !isSuppressed
-      t.is(/node:http does not support suppress_ragged_eofs: see/.test(program.log), isVain)
+      const isUnsupported = engine === 'node' && !isOn
+      t.is(/node:http does not support suppress_ragged_eofs: see/.test(program.log), isUnsupported)
     })
   }
 }
 
-/** Has a connection upgraded, and ends the socket below TLS. */
+/** Upgrades a connection, then closes the socket below TLS. */
 function endRagged(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const raw = net.connect(port, '127.0.0.1')

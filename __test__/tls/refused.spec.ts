@@ -1,4 +1,5 @@
-// Settings with which TLS cannot be spoken: the start says so, in words. One after the other, for each starts the command.
+// TLS settings that cannot work: the start fails and logs the reason. Serial, because each test
+// starts the command.
 import test from 'ava'
 
 import { startProgram } from '../process/program.ts'
@@ -16,9 +17,9 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
     /keyfile ".*locked\.key" cannot be used: the key is encrypted, and the password is wrong/,
   ],
   [
-    'a variable that is not there',
-    ['--certfile', 'one.pem', '--keyfile', 'one.key', '--keyfile-password', 'env:NOBODY'],
-    /keyfile_password "env:NOBODY" cannot be used: there is no such variable/,
+    'a password variable that is not set',
+    ['--certfile', 'one.pem', '--keyfile', 'one.key', '--keyfile-password', 'env:UNSET'],
+    /keyfile_password "env:UNSET" cannot be used: there is no such variable/,
   ],
   [
     'a password in the setting itself',
@@ -26,12 +27,12 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
     /--keyfile-password must be env:NAME or file:PATH/,
   ],
   [
-    'a cipher that nobody knows',
+    'an unknown cipher',
     ['--certfile', 'one.pem', '--keyfile', 'one.key', '--ciphers', 'HIGH:!aNULL'],
-    /--ciphers must be names .*: TLS_AES_256_GCM_SHA384, .*ECDHE-RSA-CHACHA20-POLY1305, got "HIGH:!aNULL"/,
+    /--ciphers must be names .*: TLS_AES_256_GCM_SHA384, .*-CHACHA20-POLY1305, got "HIGH:!aNULL"/,
   ],
   [
-    'ciphers without a version',
+    'a cipher list that excludes every TLS version',
     [
       ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--tls-min-version', '1.3'],
       ...['--ciphers', 'ECDHE-RSA-AES128-GCM-SHA256'],
@@ -44,32 +45,32 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
     /--tls-min-version must be "1\.2" or "1\.3", got "1\.1"/,
   ],
   [
-    'clients without authorities',
+    'cert_reqs without ca_certs',
     ['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '2'],
     /cert_reqs=2 needs the authorities for client certificates/,
   ],
   [
-    'authorities without a certificate of our own',
+    'ca_certs without a server certificate',
     ['--ca-certs', 'one.pem', '--cert-reqs', '2'],
     /ca_certs needs a certificate/,
   ],
   [
-    'authorities that are not there, though nobody is asked',
+    'a missing ca_certs file, even without cert_reqs',
     ['--certfile', 'one.pem', '--keyfile', 'one.key', '--ca-certs', 'none.pem'],
     /ca_certs ".*none\.pem" cannot be used: there is no such file/,
   ],
   [
-    'what an authority says of no certificate',
+    'ocsp_file without certfile',
     ['--certificate', 'one.pem:one.key', '--ocsp-file', 'none.der'],
     /ocsp_file needs a certificate/,
   ],
   [
-    'a certificate whose issuer is cut off',
+    'a certificate chain that is truncated',
     ['--certfile', 'cut.pem', '--keyfile', 'one.key'],
     /certfile ".*cut\.pem" cannot be used: a PEM block \(CERTIFICATE\) is truncated/,
   ],
   [
-    'a list of what is revoked that is cut off',
+    'a revocation list that is truncated',
     [
       ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '1'],
       ...['--ca-certs', 'one.pem', '--crl-file', 'cut.crl'],
@@ -77,7 +78,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
     /crl_file ".*cut\.crl" cannot be used: a PEM block \(X509 CRL\) is truncated/,
   ],
   [
-    'a list of what is revoked that is none',
+    'a crl_file without a revocation list',
     [
       ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '1'],
       ...['--ca-certs', 'one.pem', '--crl-file', 'one.pem'],

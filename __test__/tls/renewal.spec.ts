@@ -1,4 +1,5 @@
-// Certificates that are replaced while the server serves, and sessions that outlive workers: on both engines.
+// Certificates that are replaced while the server runs, and sessions that outlive workers: on both
+// engines.
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -11,7 +12,7 @@ import { meet, refusal, startSecure } from './client.ts'
 const SHOWN = ['--certfile', 'one.pem', '--keyfile', 'one.key']
 
 for (const engine of ENGINES) {
-  test(`a certificate that is replaced on disk is shown without a restart; a bad one is not (${engine})`, async (t) => {
+  test(`a new certificate file is used at once unless it is invalid (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
     const { program, port } = await startSecure(t, certificates, { args: SHOWN, engine })
     const { body, shown } = await meet(port)
@@ -20,7 +21,7 @@ for (const engine of ENGINES) {
       copyFileSync(certificates.path(from), join(program.directory, to))
     replace('two.pem', 'one.pem')
     await program.line(
-      /\[ERROR\] TLS: .*one\.pem changed and cannot be used, the old files stay in use: the private key/,
+      /\[ERROR\] TLS: .*one\.pem changed and cannot be used, the old files stay in use: the priv/,
     )
     t.is((await meet(port)).shown, 'one')
     replace('two.key', 'one.key')
@@ -44,7 +45,7 @@ for (const engine of ENGINES) {
     t.is((await meet(port)).shown, 'one')
   })
 
-  test(`sessions are resumed by all workers, by those of a reload too (${engine})`, async (t) => {
+  test(`all workers resume sessions, also those after a reload (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const { program, port } = await startSecure(t, certificates, {
       args: [...SHOWN, '-w', '3'],
@@ -67,7 +68,7 @@ for (const engine of ENGINES) {
     t.not(after.body.pid, body.pid)
   })
 
-  test(`a list of what is revoked that cannot be read leaves the one before in use (${engine})`, async (t) => {
+  test(`a broken revocation list keeps the previous one in use (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('one')
       .authority('ca')
@@ -85,13 +86,13 @@ for (const engine of ENGINES) {
     await program.line(/crl_file ".*\/ca\.crl" cannot be used/)
     await program.line(/Reload failed; the old workers keep serving/)
     const { body } = await meet(port, client)
-    // Whoever comes later gets what is in use.
+    // A worker that starts later gets the material in use.
     process.kill(Number(body.pid), 'SIGKILL')
     await program.line(/Worker ready/)
     t.like((await meet(port, client)).body, { authorized: true })
   })
 
-  test(`a client that has been revoked since does not come back by its session (${engine})`, async (t) => {
+  test(`revoking a client's certificate ends its session (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('one')
       .authority('ca')
@@ -113,14 +114,14 @@ for (const engine of ENGINES) {
       return outcome === 'let in' ? null : outcome
     }, 'the client is refused')
     t.not(last, 'let in')
-    // With another certificate the session of the one before is no obstacle.
+    // The old session does not stop a client with a new certificate.
     certificates.issued('good', 'ca')
     const renewed = { cert: certificates.text('good.pem'), key: certificates.text('good.key') }
     t.like((await meet(port, { ...renewed, session })).body, { client: 'good', reused: false })
   })
 }
 
-test('a certificate that has expired is told at the start', async (t) => {
+test('an expired certificate is logged at the start', async (t) => {
   const certificates = new Certificates(t).selfSigned('one')
   certificates.openssl('req', '-new', '-key', 'one.key', '-subj', '/CN=old', '-out', 'old.csr')
   certificates.openssl(

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import https from 'node:https'
 import net from 'node:net'
-import { setTimeout } from 'node:timers/promises'
 import tls from 'node:tls'
 import test from 'ava'
 
@@ -20,7 +19,7 @@ const APP = `module.exports = (req, res) => {
 const SHOWN = ['--certfile', 'one.pem', '--keyfile', 'one.key']
 
 for (const engine of ENGINES) {
-  test(`with a certificate an address speaks TLS, and one that begins with http:// does not (${engine})`, async (t) => {
+  test(`certfile enables TLS on every address except http:// ones (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const program = startProgram(t, {
       files: { ...certificates.files(), 'app.cjs': APP },
@@ -39,23 +38,23 @@ for (const engine of ENGINES) {
     t.deepEqual(JSON.parse(body), { encrypted: false, size: 0 })
   })
 
-  test(`a client that stalls in its handshake is cut (${engine})`, async (t) => {
+  test(`a stalled handshake is aborted after handshake_timeout (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const args = [...SHOWN, '--handshake-timeout', '3', '--worker-connections', '2']
     const { port } = await startSecure(t, certificates, { args, engine })
     const silent = [0, 1, 2].map(() => {
       const socket = net.connect(port, '127.0.0.1').resume()
-      return socket.setTimeout(20_000, () => socket.destroy(new Error('not cut')))
+      return socket.setTimeout(20_000, () => socket.destroy(new Error('not disconnected')))
     })
     await Promise.all(silent.map((socket) => once(socket, 'close')))
     t.is((await meet(port)).shown, 'one')
   })
 
-  test(`a handshake that is under way outlives a reload (${engine})`, async (t) => {
+  test(`a handshake that is pending during a reload completes (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const { program, port } = await startSecure(t, certificates, { args: SHOWN, engine })
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-      // Holds back what the server says of the handshake until the reload is complete.
+      // Delays the server's part of the handshake until the reload is complete.
       let release = (): void => {}
       const held = new Promise<void>((resolve) => {
         release = resolve
@@ -79,15 +78,15 @@ for (const engine of ENGINES) {
     }
   })
 
-  test(`a record that cannot be read is answered by an alert (${engine})`, async (t) => {
+  test(`a record that cannot be decrypted gets bad_record_mac (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
     const { port } = await startSecure(t, certificates, { args: SHOWN, engine })
     const socket = net.connect(port, '127.0.0.1')
     const secure = tls.connect({ socket, rejectUnauthorized: false })
     await once(secure, 'secureConnect')
-    // Behind the handshake, and before the ticket that waits for an answer.
-    await setTimeout(50)
-    // Application data of TLS, 32 bytes of it, which nobody has encrypted.
+    // The callback of an empty write follows the client's last handshake message.
+    await new Promise((resolve) => secure.write('', resolve))
+    // A record of application data with 32 bytes that are not encrypted.
     socket.write(Buffer.concat([Buffer.from([23, 3, 3, 0, 32]), Buffer.alloc(32)]))
     const [error] = await once(secure.resume(), 'error')
     t.regex(error.code, /ALERT_BAD_RECORD_MAC/)
@@ -96,7 +95,7 @@ for (const engine of ENGINES) {
 
 const onNative = native === null ? test.skip : test
 
-onNative('curl is served over TLS 1.2 and 1.3, and told where it forgets the s', async (t) => {
+onNative('curl works with TLS 1.2 and 1.3, and http:// on a TLS port gets a 400', async (t) => {
   const certificates = new Certificates(t).selfSigned('one')
   const program = startProgram(t, {
     files: { ...certificates.files(), 'app.cjs': APP },
@@ -109,17 +108,20 @@ onNative('curl is served over TLS 1.2 and 1.3, and told where it forgets the s',
     const answer = curl(...version, ...trust, `https://127.0.0.1:${port}/`)
     t.deepEqual(JSON.parse(answer), { encrypted: true, size: 0 })
   }
-  const told = curl('-i', `http://127.0.0.1:${port}/`)
-  t.regex(told, /^HTTP\/1\.1 400 [\s\S]*Use https:\/\//)
+  const refused = curl('-i', `http://127.0.0.1:${port}/`)
+  t.regex(refused, /^HTTP\/1\.1 400 [\s\S]*Use https:\/\//)
 })
 
-onNative('a client that asks for one answer has it with the end and close_notify', async (t) => {
+onNative('a response that ends with the connection ends with close_notify', async (t) => {
   const certificates = new Certificates(t).selfSigned('one')
   const program = startProgram(t, {
     files: {
       ...certificates.files(),
-      // Of HTTP/1.0 no length says where it ends, so curl fails where no close_notify does.
-      'app.cjs': `module.exports = (req, res) => { res.write('one '); setImmediate(() => res.end('two')) }`,
+      // A chunked body has no length in HTTP/1.0, so curl fails without close_notify.
+      'app.cjs': `module.exports = (req, res) => {
+        res.write('one ')
+        setImmediate(() => res.end('two'))
+      }`,
     },
     args: ['./app.cjs', '-b', '127.0.0.1:0', '--linger-timeout', '600', ...SHOWN],
   })
@@ -128,7 +130,7 @@ onNative('a client that asks for one answer has it with the end and close_notify
   const args = ['-sS', '--http1.0', ...trust, `https://127.0.0.1:${port}/`]
   t.is(execFileSync('curl', args).toString(), 'one two')
 
-  // Nor does the connection wait for the client's end, as it would for another client's.
+  // The connection does not linger until the client closes.
   const tcp = net.connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true })
   const socket = tls.connect({ socket: tcp, rejectUnauthorized: false })
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
@@ -140,14 +142,14 @@ onNative('a client that asks for one answer has it with the end and close_notify
 })
 
 const REFUSED: readonly [string, readonly string[], RegExp][] = [
-  ['a key without its certificate', ['--keyfile', 'one.key'], /keyfile needs a certificate/],
+  ['keyfile without certfile', ['--keyfile', 'one.key'], /keyfile needs a certificate/],
   [
-    'a certificate that is not there',
+    'a missing certificate file',
     ['--certfile', 'none.pem'],
     /certfile ".*none\.pem" cannot be used: there is no such file/,
   ],
   [
-    'a certificate without its key',
+    'certfile without a key',
     ['--certfile', 'one.pem'],
     /certfile ".*one\.pem" cannot be used: it has no private key in PEM/,
   ],

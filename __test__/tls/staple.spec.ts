@@ -1,15 +1,15 @@
-// What an authority says of a certificate (OCSP) goes to whoever asks for it with the handshake.
+// OCSP responses are sent in the handshake to clients that ask for them (OCSP stapling).
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 
 import { ENGINES, startProgram } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
-import { stapleFor } from './client.ts'
+import { requestOcspResponse } from './client.ts'
 
 const APP = `module.exports = (req, res) => res.end('ok')`
 
 for (const engine of ENGINES) {
-  test(`clients that ask are told what the authority says of the certificate (${engine})`, async (t) => {
+  test(`clients that ask for it get the OCSP response of ocsp_file (${engine})`, async (t) => {
     const certificates = new Certificates(t).authority('ca').issued('one', 'ca')
     certificates.openssl(
       ...['ocsp', '-index', 'ca.index', '-CA', 'ca.pem', '-issuer', 'ca.pem', '-cert', 'one.pem'],
@@ -24,9 +24,9 @@ for (const engine of ENGINES) {
       ],
     })
     const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
-    const said = readFileSync(certificates.path('one.ocsp'))
+    const response = readFileSync(certificates.path('one.ocsp'))
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-      t.deepEqual(await stapleFor(Number(port), { maxVersion }), said)
+      t.deepEqual(await requestOcspResponse(Number(port), { maxVersion }), response)
     }
   })
 }
