@@ -12,7 +12,7 @@ testNative('a worker writes its slot and the arbiter reads it', (t) => {
   worker.setState(2, 2)
   const { beatAgeMs, ...slot } = arbiter.read(2)
   t.true(beatAgeMs >= 0 && beatAgeMs < 10_000)
-  const counts = { connections: 0, busy: 0, requests: 0, bytesIn: 0, bytesOut: 0 }
+  const counts = { connections: 0, inFlight: 0, requests: 0, bytesIn: 0, bytesOut: 0 }
   t.deepEqual(slot, { generation: 1, pid: 41, state: 2, ...counts, status: [0, 0, 0, 0, 0] })
 })
 
