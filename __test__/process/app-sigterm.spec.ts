@@ -71,7 +71,7 @@ for (const engine of ENGINES) {
       const program = await startProgram(t, { args, files }).ready(1)
       program.signal('SIGTERM')
       t.is(await program.exited, 0)
-      t.notRegex(program.log, /has not ended/)
+      t.notRegex(program.log, /did not exit within graceful_timeout/)
     },
   )
 
@@ -128,6 +128,6 @@ for (const engine of ENGINES) {
     }).ready(1)
     program.signal('SIGTERM')
     t.is(await program.exited, 0)
-    t.notRegex(program.log, /has not ended/)
+    t.notRegex(program.log, /did not exit within graceful_timeout/)
   })
 }

@@ -1,4 +1,7 @@
-/** Work of the application that goes on after its answers (`waitUntil` of fetch style): a drain waits for it. */
+/**
+ * Work of the application that goes on after its answers (`waitUntil` of fetch style): a drain
+ * waits for it.
+ */
 
 const works = new Set<Promise<unknown>>()
 

@@ -1,6 +1,6 @@
 /**
- * The interface that both engines serve: the native one (Rust) and the one on node:http. The worker knows nothing else
- * of them.
+ * The interface that both engines serve: the native one (Rust) and the one on node:http. The worker
+ * knows nothing else of them.
  */
 import type { Server } from 'node:http'
 import type { FetchFunction } from '../http/fetch.ts'
@@ -56,7 +56,10 @@ export interface EngineBoard {
 
 export interface EngineOptions {
   readonly config: EngineConfig
-  /** The names of the settings that the operator gave; they stand above what the program sets on its server. */
+  /**
+   * The names of the settings that the operator gave; they stand above what the program sets on its
+   * server.
+   */
   readonly given?: GivenSettings
   readonly log: EngineLog
   readonly board?: EngineBoard | undefined
@@ -85,8 +88,8 @@ export interface Engine {
   /** Accepts again; false where that is no longer possible. */
   resume(): boolean
   /**
-   * Accepts no more, finishes what is in flight, resolves when every connection is gone or `graceMs` has passed. Idle
-   * connections are kept for `idleMs`.
+   * Accepts no more, finishes what is in flight, resolves when every connection is gone or
+   * `graceMs` has passed. Idle connections are kept for `idleMs`.
    */
   drain(graceMs: number, idleMs: number): Promise<void>
   /** While it drains: idle connections are kept no longer than that from now on. */
@@ -97,6 +100,9 @@ export interface Engine {
   counters(): EngineCounters
   /** Opens the access log by its name again. */
   reopenLog(): void
-  /** Does TLS so with connections that begin from now on; what cannot be used throws, and leaves all as it was. */
+  /**
+   * Does TLS so with connections that begin from now on; what cannot be used throws, and leaves all
+   * as it was.
+   */
   secure(tls: TlsMaterial | undefined, ticketSecrets: readonly string[]): void
 }

@@ -29,7 +29,10 @@ export interface Connection {
   end(): void
   /** Aborts the connection with a TCP reset. */
   reset(): void
-  /** Sends the application's own response to a request that the engine refused; `end` if no more bytes follow. */
+  /**
+   * Sends the application's own response to a request that the engine refused; `end` if no more
+   * bytes follow.
+   */
   sendRaw?(bytes: Uint8Array, end: boolean): void
   setNoDelay(on: boolean): void
   /** Sets `SO_KEEPALIVE`; `seconds` before the first probe, 0 for the system's default. */
@@ -38,7 +41,10 @@ export interface Connection {
 
 /** Receives the events of an exchange. */
 export interface ExchangeOwner {
-  /** Whether the application reads the request body, or will: it is not discarded after the response. */
+  /**
+   * Whether the application reads the request body, or will: it is not discarded after the
+   * response.
+   */
   readonly readsBody?: boolean
   /** A chunk of the request body has arrived. */
   onData(chunk: Buffer): void
@@ -48,11 +54,17 @@ export interface ExchangeOwner {
   onDrain(): void
   /** The client has disconnected. */
   onAborted(): void
-  /** The handler or one of its jobs has thrown an error that nothing caught: the client still needs a response. */
+  /**
+   * The handler or one of its jobs has thrown an error that nothing caught: the client still needs
+   * a response.
+   */
   onThrown?(): void
 }
 
-/** Header fields: `Name: value` lines as one text, or names and values in turn, which costs less to write. */
+/**
+ * Header fields: `Name: value` lines as one text, or names and values in turn, which costs less to
+ * write.
+ */
 export type Fields = string | readonly string[]
 
 /** One request and its response. */
@@ -66,7 +78,10 @@ export interface Exchange {
   readonly httpVersionMinor: 0 | 1
   /** Whether the client can keep the connection. */
   readonly keepAlive: boolean
-  /** Whether the request asks for an upgrade, or is CONNECT: the application may take the connection over. */
+  /**
+   * Whether the request asks for an upgrade, or is CONNECT: the application may take the connection
+   * over.
+   */
   readonly upgrade: boolean
   /** Whether the request is HTTP/1.1 with an Expect field. */
   readonly expects: boolean
@@ -88,7 +103,10 @@ export interface Exchange {
   rawHeaders(): string[]
   /** Permits the engine to read as many more bytes of the request body. */
   consume(bytes: number): void
-  /** Sends an interim (1xx) response. A `reason` of undefined is the default phrase of the status code. */
+  /**
+   * Sends an interim (1xx) response. A `reason` of undefined is the default phrase of the status
+   * code.
+   */
   sendInterim(status: number, reason: string | undefined, fields: string): void
   /** Sends a whole response. */
   respond(
@@ -106,7 +124,8 @@ export interface Exchange {
   /** Adds trailer fields, as lines. */
   trailers(fields: string): void
   /**
-   * Completes the response, after `chunk` if there is one. A long chunk is not copied: it must not change before
+   * Completes the response, after `chunk` if there is one. A long chunk is not copied: it must not
+   * change before
    * `isFull` is false again.
    */
   end(chunk?: string | Uint8Array, encoding?: BufferEncoding): void
@@ -116,27 +135,39 @@ export interface Exchange {
   tunnel(): Tunnel
 }
 
-/** A connection that the application has taken over: it carries bytes, and its owner receives their events. */
+/**
+ * A connection that the application has taken over: it carries bytes, and its owner receives their
+ * events.
+ */
 export interface Tunnel {
   owner: ExchangeOwner | undefined
   /** Permits the engine to read as many more bytes. */
   consume(bytes: number): void
   /** Sends bytes. Returns false if the caller should wait for `onDrain`. */
   write(chunk: string | Uint8Array, encoding: BufferEncoding): boolean
-  /** Half-closes after everything that has been written. Returns true if that is sent; else `onDrain` is called. */
+  /**
+   * Half-closes after everything that has been written. Returns true if that is sent; else
+   * `onDrain` is called.
+   */
   end(): boolean
 }
 
 /** Serves the exchanges of one server. */
 export interface ExchangeHandler {
-  /** Whether the handler decides about Expect and upgrades. For others the engine does what Node does by default. */
+  /**
+   * Whether the handler decides about Expect and upgrades. For others the engine does what Node
+   * does by default.
+   */
   readonly decidesUpgrades?: boolean
   onConnection?(connection: Connection): void
   onConnectionClosed?(connection: Connection): void
   /** The engine has registered the server. */
   onServing?(): void
   onExchange(exchange: Exchange): void
-  /** The engine has refused a request and sent a response. `kind` is one of REFUSAL_KIND in `native/wire.ts`. */
+  /**
+   * The engine has refused a request and sent a response. `kind` is one of REFUSAL_KIND in
+   * `native/wire.ts`.
+   */
   onRefused?(connection: Connection, kind: number, packet: Buffer): void
   /** The worker stops: connections that the application has taken over are closed. */
   onStop?(): void

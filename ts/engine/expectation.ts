@@ -1,4 +1,7 @@
-/** Requests that ask for more than a response: `Expect` (RFC 9110 section 10.1.1), Upgrade and CONNECT. */
+/**
+ * Requests that ask for more than a response: `Expect` (RFC 9110 section 10.1.1), Upgrade and
+ * CONNECT.
+ */
 import { CLOSE, CONNECTION, DATE, type Exchange, LENGTH } from './exchange.ts'
 
 const EXPECT = 'expect'
@@ -19,8 +22,8 @@ export function expectsContinue(expectation: string): boolean {
 }
 
 /**
- * Does what Node does for such a request on a server without a listener for it. Returns whether the request is then
- * handled like any other.
+ * Does what Node does for such a request on a server without a listener for it. Returns whether the
+ * request is then handled like any other.
  */
 export function applyDefaultExpectation(exchange: Exchange): boolean {
   if (exchange.upgrade && exchange.method === 'CONNECT') {

@@ -1,4 +1,7 @@
-/** How the TypeScript engine parses requests: the settings about proxies and header names, with their lists read. */
+/**
+ * How the TypeScript engine parses requests: the settings about proxies and header names, with
+ * their lists read.
+ */
 import type { EngineSettings } from '../settings/engine.ts'
 import { splitNames } from '../settings/kinds.ts'
 
@@ -22,7 +25,10 @@ export function parsePolicyOf(config: EngineSettings): ParsePolicy {
   }
 }
 
-/** Returns the path under which the application is mounted: `root_path`, else the variable SCRIPT_NAME as in WSGI. */
+/**
+ * Returns the path under which the application is mounted: `root_path`, else the variable
+ * SCRIPT_NAME as in WSGI.
+ */
 export function rootPathOf(
   { root_path: path }: Pick<EngineSettings, 'root_path'>,
   env: NodeJS.ProcessEnv = process.env,

@@ -1,4 +1,7 @@
-/** The only import of the addon: `native` is null where no binary loads, and `nativeFailure` says why. */
+/**
+ * The only import of the addon: `native` is null where no binary loads, and `nativeFailure` says
+ * why.
+ */
 import { createRequire } from 'node:module'
 import type * as binding from './binding.d.cts'
 
@@ -19,7 +22,8 @@ export const native: Native | null = loaded.native
 export const nativeFailure: string | undefined = loaded.failure
 
 function load(): { native: Native | null; failure: string | undefined } {
-  // The sources run beside a build. In the package this module may be part of any file of a folder of dist/.
+  // The sources run beside a build. In the package this module may be part of any file of a folder
+  // of dist/.
   const fromSources = import.meta.url.endsWith('.ts')
   const path = fromSources ? '../../dist/native/binding.cjs' : '../native/binding.cjs'
   try {
@@ -35,7 +39,9 @@ function load(): { native: Native | null; failure: string | undefined } {
   }
 }
 
-/** The first line of the innermost cause: the loader's own message lists every platform it tried. */
+/**
+ * The first line of the innermost cause: the loader's own message lists every platform it tried.
+ */
 function reasonOf(thrown: unknown): string {
   let error = thrown
   while (error instanceof Error && error.cause instanceof Error) error = error.cause

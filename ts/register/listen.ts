@@ -25,7 +25,10 @@ export function listenOnEngine(): void {
 
 type ListenCall = Parameters<ServerInternals['_listen2']>
 
-/** Binds as node would, and puts the result on the engine. What fails is left to node, who then reports it. */
+/**
+ * Binds as node would, and puts the result on the engine. What fails is left to node, who then
+ * reports it.
+ */
 function giveHandle(server: http.Server, call: ListenCall): ListenCall {
   const internals = serverInternals(server)
   if (internals._handle !== null) {
@@ -60,7 +63,10 @@ function closeUnused(handle: ServerHandle): void {
 
 let thread: IoThread | undefined
 
-/** The environment's I/O thread starts with the first server that listens, and ends with the environment. */
+/**
+ * The environment's I/O thread starts with the first server that listens, and ends with the
+ * environment.
+ */
 function ioThread(): IoThread {
   if (thread !== undefined) return thread
   thread = new IoThread({

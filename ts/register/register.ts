@@ -1,6 +1,7 @@
 /**
- * `node --import monoceros/register server.js`, or `--require`: any program's `http.createServer` on the native engine,
- * in process, on the address it asks for, without an arbiter. Limits, defaults and errors stay node's.
+ * `node --import monoceros/register server.js`, or `--require`: any program's `http.createServer`
+ * on the native engine, in process, on the address it asks for, without an arbiter. Limits,
+ * defaults and errors stay node's.
  */
 import { isMainThread } from 'node:worker_threads'
 import { installMethods } from '../http/node/install.ts'

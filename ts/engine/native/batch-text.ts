@@ -1,8 +1,9 @@
 /** Reads numbers and strings out of the text of a batch, which has one character for each byte. */
 
 /**
- * Copies a slice of a batch's text. V8 represents a longer slice as a view of the text that it was cut from, so an
- * application that keeps one header field of a request would keep the whole batch alive.
+ * Copies a slice of a batch's text. V8 represents a longer slice as a view of the text that it was
+ * cut from, so an application that keeps one header field of a request would keep the whole batch
+ * alive.
  */
 export function copyOf(slice: string): string {
   const { length } = slice
@@ -11,7 +12,10 @@ export function copyOf(slice: string): string {
   return ` ${slice}`.slice(1)
 }
 
-/** Maximum length of a slice that V8 copies by itself. Two such slices cost less than a third of the general way. */
+/**
+ * Maximum length of a slice that V8 copies by itself. Two such slices cost less than a third of the
+ * general way.
+ */
 const COPIED_LENGTH = 12
 
 /** Reads 16 bits. */

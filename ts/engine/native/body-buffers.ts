@@ -1,12 +1,15 @@
 /**
- * The body chunks of a batch. Short chunks are passed many at a time, in memory of JavaScript, and become Buffers here:
- * a Buffer that is made through Node-API costs twice as much. Each Buffer has memory of its own, because applications may
- * transfer it.
+ * The body chunks of a batch. Short chunks are passed many at a time, in memory of JavaScript, and
+ * become Buffers here: a Buffer that is made through Node-API costs twice as much. Each Buffer has
+ * memory of its own, because applications may transfer it.
  */
 import type { NativeEngine } from '../../native/index.ts'
 import { CHUNK_LENGTH_BYTES } from './wire.ts'
 
-/** Size of the memory for short chunks. It holds the chunks of most parts of a batch; another call brings the rest. */
+/**
+ * Size of the memory for short chunks. It holds the chunks of most parts of a batch; another call
+ * brings the rest.
+ */
 const ROOM_BYTES = 65_536
 
 const { allocUnsafeSlow } = Buffer

@@ -23,10 +23,16 @@ type Family = 'IPv4' | 'IPv6' | undefined
 /** Address, port and family of a client. */
 export type PeerAddress = readonly [string | undefined, number | undefined, Family]
 
-/** What a connection is made from: its record, which begins at `at`, or the connection that a stream belongs to. */
+/**
+ * What a connection is made from: its record, which begins at `at`, or the connection that a stream
+ * belongs to.
+ */
 type ConnectionSource = { readonly text: string; readonly at: number } | NativeConnection
 
-/** The local address of the previous connection. Most connections have the same: its string is used again. */
+/**
+ * The local address of the previous connection. Most connections have the same: its string is used
+ * again.
+ */
 let lastLocal = ''
 
 /** A connection, or a stream of an HTTP/2 connection. */
@@ -108,7 +114,10 @@ export class NativeConnection implements Connection {
     return new NativeConnection(this.#ring, this.handler, exchangeId, this)
   }
 
-  /** Shows the client of a request, as a proxy sent it. Each request of a connection may have another client. */
+  /**
+   * Shows the client of a request, as a proxy sent it. Each request of a connection may have
+   * another client.
+   */
   showClientOf(exchange: NativeExchange): void {
     const { client, isSecure } = exchange
     this.#socketPeer ??= [this.remoteAddress, this.remotePort, this.remoteFamily]

@@ -1,6 +1,7 @@
 /**
- * The end of a response whose request body is still arriving and has no reader. The engine discards such a body. As in
- * Node, the application has until the end of the current turn to start reading, so the end is sent after that.
+ * The end of a response whose request body is still arriving and has no reader. The engine discards
+ * such a body. As in Node, the application has until the end of the current turn to start reading,
+ * so the end is sent after that.
  */
 export class DeferredEnd {
   #sendEnd: (() => void) | undefined
@@ -16,7 +17,10 @@ export class DeferredEnd {
     return this.#sendEnd !== undefined
   }
 
-  /** Sends the end; before the turn is over, if the application acts on the connection, since that follows the response. */
+  /**
+   * Sends the end; before the turn is over, if the application acts on the connection, since that
+   * follows the response.
+   */
   send(): void {
     const sendEnd = this.#sendEnd
     this.cancel()

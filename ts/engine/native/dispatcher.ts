@@ -1,9 +1,10 @@
 /**
- * Calls the handlers for the events of a batch, one after the other, in Node's order and async context
- * (`docs/design/crossing.md`).
+ * Calls the handlers for the events of a batch, one after the other, in Node's order and async
+ * context (`docs/design/bridge.md`).
  *
- * The dispatcher catches no error. What a handler throws, or a job that it queued, leaves the dispatcher, so that Node
- * reports it like any other uncaught error. The rest of the batch follows in a later turn.
+ * The dispatcher catches no error. What a handler throws, or a job that it queued, leaves the
+ * dispatcher, so that Node reports it like any other uncaught error. The rest of the batch follows
+ * in a later turn.
  */
 import { AsyncResource } from 'node:async_hooks'
 import type { NativeEngine } from '../../native/index.ts'
@@ -43,14 +44,23 @@ import {
   TEXT_LENGTH_AT,
 } from './wire.ts'
 
-/** From Node 24 on an async scope has none of the context that handlers entered, so all requests can share a resource. */
+/**
+ * From Node 24 on an async scope has none of the context that handlers entered, so all requests can
+ * share a resource.
+ */
 const SHARES_SCOPE = Number(process.versions.node.split('.')[0]) >= 24
 const sharedScope = new AsyncResource('HTTPINCOMINGMESSAGE')
 
-/** Runs the nextTick and promise jobs of a request before the next handler, as Node does after each callback. */
+/**
+ * Runs the nextTick and promise jobs of a request before the next handler, as Node does after each
+ * callback.
+ */
 const runJobs = unwrap((process as unknown as { _tickCallback(): void })._tickCallback)
 
-/** With --pending-deprecation Node exposes a function that warns first. Its prototype is the function that it calls. */
+/**
+ * With --pending-deprecation Node exposes a function that warns first. Its prototype is the
+ * function that it calls.
+ */
 function unwrap(run: () => void): () => void {
   const inner: unknown = Object.getPrototypeOf(run)
   return inner === Function.prototype ? run : (inner as () => void)
@@ -58,7 +68,10 @@ function unwrap(run: () => void): () => void {
 
 let current: Exchange | undefined
 
-/** Returns the exchange whose handler, listeners or jobs run now; after an uncaught error, the one that threw it. */
+/**
+ * Returns the exchange whose handler, listeners or jobs run now; after an uncaught error, the one
+ * that threw it.
+ */
 export function currentExchange(): Exchange | undefined {
   return current
 }
@@ -130,7 +143,8 @@ export class Dispatcher {
 
   /** Takes the next part of a batch. The responses so far are sent while it is handled. */
   #take(): boolean {
-    // After a full part more of the same batch may follow: a wake for few responses would cost more than it gains.
+    // After a full part more of the same batch may follow: a wake for few responses would cost more
+    // than it gains.
     if (this.#text.length < PART_BYTES) this.#ring.wake()
     else this.#ring.wakeInBatch()
     this.#text = this.#engine.take() ?? ''
@@ -292,7 +306,9 @@ export class Dispatcher {
     exchange.abort()
   }
 
-  /** Finds an exchange and makes it current: an error of a body or 'drain' listener belongs to it. */
+  /**
+   * Finds an exchange and makes it current: an error of a body or 'drain' listener belongs to it.
+   */
   #findCurrent(id: number): NativeExchange | NativeTunnel | undefined {
     const exchange = this.#find(id)
     if (exchange instanceof NativeExchange) current = exchange

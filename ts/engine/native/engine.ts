@@ -35,7 +35,8 @@ export function createNativeEngine(options: EngineOptions): Engine {
     const [connections = 0, inFlight = 0, requests = 0] = engine.counters()
     return { connections, inFlight, requests }
   }
-  // The process may outlive it, while the application says farewell: what the arbiter wants then concerns it no more.
+  // The process may outlive it, while the application says farewell: what the arbiter wants then
+  // concerns it no more.
   const isOpen = (): boolean => last === undefined
   let secure = (_tls: TlsMaterial, _secrets: readonly string[]): void => {}
   /** While it drains: how long a connection may wait for a request. */
@@ -44,8 +45,8 @@ export function createNativeEngine(options: EngineOptions): Engine {
     idle = idleMs
     if (isOpen()) engine.drain(idleMs)
   }
-  // A program that listens to TERM closes its server there. On each connection that looks idle a request may be on its
-  // way: it is answered, as the last one.
+  // A program that listens to TERM closes its server there. On each connection that looks idle a
+  // request may be on its way: it is answered, as the last one.
   const closesIdle = (): boolean => {
     if (idle !== undefined) drain(Math.min(idle, IDLE_DRAIN_MS))
     return idle !== undefined
@@ -135,7 +136,10 @@ function startThread(options: EngineOptions, onIdle: () => void): IoThread {
   }
 }
 
-/** The engine as the program's server needs it: its limits are the operator's, the program's or ours, in this order. */
+/**
+ * The engine as the program's server needs it: its limits are the operator's, the program's or
+ * ours, in this order.
+ */
 class ProgramSide implements ServingEngine {
   readonly #engine: NativeEngine
   readonly #options: EngineOptions

@@ -16,7 +16,10 @@ import { NativeTunnel } from './tunnel.ts'
 import { ENGINE_CHUNK_BYTES, UNSENT_STEP, UnsentQueue } from './unsent.ts'
 import { BODY_KIND, RING_FLAG, RING_RECORD, RING_RECORD_BYTES, SLOT_BITS } from './wire.ts'
 
-/** Response bytes buffered ahead of the client for an HTTP/2 stream: one connection has many streams. */
+/**
+ * Response bytes buffered ahead of the client for an HTTP/2 stream: one connection has many
+ * streams.
+ */
 const STREAM_BUFFER_BYTES = 65_536
 
 const SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -48,7 +51,9 @@ export class NativeExchange extends RequestView implements Exchange {
   #deferredEnd: DeferredEnd | undefined = undefined
   /** Whether it has been reset, or the client has disconnected. */
   #isAborted = false
-  /** Whether the end of the response is borrowed memory: the exchange ends when that has been sent. */
+  /**
+   * Whether the end of the response is borrowed memory: the exchange ends when that has been sent.
+   */
   #endIsBorrowed = false
   /** The async context of the application for `onDrain`. Only a response that waits needs one. */
   #scope: AsyncResource | undefined = undefined
@@ -111,8 +116,8 @@ export class NativeExchange extends RequestView implements Exchange {
     // After this turn the application may have changed its memory, or transferred it.
     if (bytes !== undefined && bytes === body && this.#mustDefer) bytes = Buffer.from(bytes)
     const send = () => {
-      // The whole response is known before the body has a reader. Whether the connection can be kept depends on the
-      // size of the rest of the body, and the head has to say it.
+      // The whole response is known before the body has a reader. Whether the connection can be
+      // kept depends on the size of the rest of the body, and the head has to say it.
       const allFlags = this.#isBodyRead ? flags : flags | DISCARDS
       this.#ring.head.bodyLength = bytes?.length ?? 0
       this.#writeHead(RING_RECORD.HEAD, status, reason, fields, allFlags)
@@ -127,7 +132,10 @@ export class NativeExchange extends RequestView implements Exchange {
     this.#writeHead(RING_RECORD.HEAD, status, reason, fields, flags)
   }
 
-  /** Writes a head. Fields that never fit throw, and abort the client, which would wait for the response. */
+  /**
+   * Writes a head. Fields that never fit throw, and abort the client, which would wait for the
+   * response.
+   */
   #writeHead(
     kind: number,
     status: number,
@@ -191,9 +199,9 @@ export class NativeExchange extends RequestView implements Exchange {
   }
 
   /**
-   * Writes the last chunk. A large one is borrowed, and so needs no room in the engine. With TLS only text is borrowed:
-   * if a program transfers and drops a buffer meanwhile, the kernel reports an error, but encrypting the memory would
-   * crash the process.
+   * Writes the last chunk. A large one is borrowed, and so needs no room in the engine. With TLS
+   * only text is borrowed: if a program transfers and drops a buffer meanwhile, the kernel reports
+   * an error, but encrypting the memory would crash the process.
    */
   #writeLast(chunk: string | Uint8Array, encoding: BufferEncoding): void {
     const { secure, isStream } = this.connection
@@ -224,7 +232,10 @@ export class NativeExchange extends RequestView implements Exchange {
     })
   }
 
-  /** Sends what ends the response; after this turn if that depends on whether the body gets a reader. */
+  /**
+   * Sends what ends the response; after this turn if that depends on whether the body gets a
+   * reader.
+   */
   #sendOrDefer(send: () => void): void {
     if (!this.#mustDefer) return send()
     this.#deferredEnd = new DeferredEnd(() => {
@@ -249,7 +260,10 @@ export class NativeExchange extends RequestView implements Exchange {
     return this.connection.isStream ? Math.min(responseBuffer, STREAM_BUFFER_BYTES) : responseBuffer
   }
 
-  /** Passes the queue to the engine as far as it has room, and asks for a notification if it has not. */
+  /**
+   * Passes the queue to the engine as far as it has room, and asks for a notification if it has
+   * not.
+   */
   #passQueue(queue: UnsentQueue): void {
     const ring = this.#ring
     const room = this.#bufferBytes
@@ -269,7 +283,10 @@ export class NativeExchange extends RequestView implements Exchange {
     if (queue.isEnded) this.#complete()
   }
 
-  /** Reports what JavaScript buffers for a stream: the engine admits no more streams while it is much. */
+  /**
+   * Reports what JavaScript buffers for a stream: the engine admits no more streams while it is
+   * much.
+   */
   #reportUnsent(): void {
     if (!this.connection.isStream) return
     const bytes = this.#unsent === undefined ? 0 : this.#unsent.ownBytes
@@ -305,7 +322,10 @@ export class NativeExchange extends RequestView implements Exchange {
     return new NativeTunnel(this.#link, this.id)
   }
 
-  /** Tells the engine that the application has not taken the connection over: the bytes after the head are a body. */
+  /**
+   * Tells the engine that the application has not taken the connection over: the bytes after the
+   * head are a body.
+   */
   declineUpgrade(): void {
     if (this.upgrade && this.isBodyOpen) this.#ring.writeCommand(RING_RECORD.TUNNEL, this.id)
   }
@@ -326,7 +346,9 @@ export class NativeExchange extends RequestView implements Exchange {
     this.#release()
   }
 
-  /** Handles the notification of an exchange that the engine has finished: everything has been sent. */
+  /**
+   * Handles the notification of an exchange that the engine has finished: everything has been sent.
+   */
   drainedCompletely(): void {
     this.#notified = this.#passed
     this.drained()

@@ -1,4 +1,7 @@
-/** Writes header fields as `Name: value` lines into the ring, and copies lines that the previous response had. */
+/**
+ * Writes header fields as `Name: value` lines into the ring, and copies lines that the previous
+ * response had.
+ */
 
 type StringWriter = (text: string, at: number, length: number) => number
 
@@ -14,8 +17,8 @@ const SHORT_LENGTH = 64
 const NO_FIELDS: readonly string[] = []
 
 /**
- * The lines that were written last. Most responses have the same fields as the previous one: copying its lines costs
- * less than writing them.
+ * The lines that were written last. Most responses have the same fields as the previous one:
+ * copying its lines costs less than writing them.
  */
 export class LastLines {
   /** The length of the lines in bytes. */
@@ -40,7 +43,10 @@ export class LastLines {
     this.length = length
   }
 
-  /** Copies the lines by words. They begin at a word, and the bytes after them are overwritten later. */
+  /**
+   * Copies the lines by words. They begin at a word, and the bytes after them are overwritten
+   * later.
+   */
   copy(words: Int32Array, at: number): void {
     const end = (at + this.length + 3) >> 2
     for (let to = at >> 2, from = this.#at >> 2; to < end; to++, from++) {

@@ -1,11 +1,13 @@
 /**
- * Keeps bodies from leaving tens of megabytes of garbage. V8's limits see the small heads of buffers and, of their bytes,
- * only each 64 MiB, so whoever streams a body through, or makes answers that nobody takes, grows by that much.
+ * Keeps bodies from leaving tens of megabytes of garbage. V8's limits see the small heads of
+ * buffers and, of their bytes, only each 64 MiB, so whoever streams a body through, or makes
+ * answers that nobody takes, grows by that much.
  *
- * A collection of the young generation after every few megabytes costs well under a millisecond. It does not find what
- * has been there for a while, such as an answer whose client stood still: that takes a whole collection, which is asked
- * for where buffers have grown all the same, or where much of what stood is given up. It takes a few milliseconds; a large
- * heap, where it would take longer, is left to V8.
+ * A collection of the young generation after every few megabytes costs well under a millisecond. It
+ * does not find what has been there for a while, such as an answer whose client stood still: that
+ * takes a whole collection, which is asked for where buffers have grown all the same, or where much
+ * of what stood is given up. It takes a few milliseconds; a large heap, where it would take longer,
+ * is left to V8.
  */
 import { system } from '../../process/system.ts'
 
@@ -15,10 +17,15 @@ const COLLECT_EVERY = 8 << 20
 /** Less than this is not worth a collection. */
 const LEAST_GROWTH = 4 << 20
 
-/** How much buffers that stand for no client may grow before the whole heap is collected, and how many may be given up. */
+/**
+ * How much buffers that stand for no client may grow before the whole heap is collected, and how
+ * many may be given up.
+ */
 const MOST_GROWTH = 8 << 20
 
-/** A heap that is larger has no pause of our making: its collection would take tens of milliseconds. */
+/**
+ * A heap that is larger has no pause of our making: its collection would take tens of milliseconds.
+ */
 const MOST_HEAP = 64 << 20
 
 /** Whole collections take no more than one part in so many of the time. */
@@ -47,7 +54,9 @@ export function countReceived(count: number): void {
   if (received >= COLLECT_EVERY) collectYoung(look() - least)
 }
 
-/** Counts bytes of an answer that the engine has a copy of: what they were copied from is done with. */
+/**
+ * Counts bytes of an answer that the engine has a copy of: what they were copied from is done with.
+ */
 export function countCopied(count: number): void {
   copied += count
   if (copied < COLLECT_EVERY) return
@@ -57,7 +66,10 @@ export function countCopied(count: number): void {
   if (grown >= LEAST_GROWTH) collectYoung(grown)
 }
 
-/** What buffers have grown by is looked at before, so that what it finds is the same part of all that is compared. */
+/**
+ * What buffers have grown by is looked at before, so that what it finds is the same part of all
+ * that is compared.
+ */
 function collectYoung(grown: number): void {
   received = 0
   collect ??= expose()
@@ -108,7 +120,10 @@ function collectAll(): void {
   setTimeout(look, SWEEP_MS).unref()
 }
 
-/** V8's own collector call. The flag only matters while a context is made: the application's has no `gc`. */
+/**
+ * V8's own collector call. The flag only matters while a context is made: the application's has no
+ * `gc`.
+ */
 function expose(): Collect {
   // Only few workers stream so much, and the modules cost each of them two milliseconds.
   const { setFlagsFromString } = process.getBuiltinModule('node:v8')

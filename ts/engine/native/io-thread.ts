@@ -1,6 +1,6 @@
 /**
- * The I/O thread of this JavaScript environment: the ring, the crossing and the pipe that wakes JavaScript, for any
- * number of servers that come and go.
+ * The I/O thread of this JavaScript environment: the ring, the crossing and the pipe that wakes
+ * JavaScript, for any number of servers that come and go.
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { monocerosError } from '../../errors.ts'
@@ -89,19 +89,25 @@ export class IoThread {
 /** The rings of the threads that run, once there has been one. */
 let running: Set<Ring> | undefined
 
-/** A program that ends the process from a callback of its answer has handed that over, as on node. */
+/**
+ * A program that ends the process from a callback of its answer has handed that over, as on node.
+ */
 function settleRings(): void {
   sendAllDeferred()
   for (const ring of running ?? []) ring.settle()
 }
 
-/** Calls `run` whenever the engine has written to its end of the pipe; keeps the process alive meanwhile. */
+/**
+ * Calls `run` whenever the engine has written to its end of the pipe; keeps the process alive
+ * meanwhile.
+ */
 function openWakePipe(fd: number, run: () => void): Socket {
   const callback = (): boolean => {
     run()
     return true
   }
-  // One buffer for all reads; the option is in Node's documentation of `net.connect` and missing in the type here.
+  // One buffer for all reads; the option is in Node's documentation of `net.connect` and missing in
+  // the type here.
   const onread = { buffer: Buffer.alloc(WAKE_BYTES), callback }
   const options: SocketConstructorOpts & { onread: OnReadOpts } = {
     fd,

@@ -1,6 +1,7 @@
 /**
- * Reads the record of a request (REQUEST in `wire.ts`), which begins at `at` in the text of its batch. These are
- * functions and not private accessors, because V8 calls its runtime for each read of a private accessor.
+ * Reads the record of a request (REQUEST in `wire.ts`), which begins at `at` in the text of its
+ * batch. These are functions and not private accessors, because V8 calls its runtime for each read
+ * of a private accessor.
  */
 import { copyOf, u16, u32 } from './batch-text.ts'
 import type { PeerAddress } from './connection.ts'
@@ -50,7 +51,9 @@ function fieldCount(text: string, at: number): number {
   return u16(text, at + REQUEST_FIELD_COUNT_AT)
 }
 
-/** Where the lengths of names and values begin: after the length of a method that is spelled out. */
+/**
+ * Where the lengths of names and values begin: after the length of a method that is spelled out.
+ */
 function lengthsAt(text: string, at: number): number {
   const isKnown = text.charCodeAt(at + REQUEST_METHOD_AT) !== 0
   return isKnown ? at + REQUEST_LENGTHS_AT : at + REQUEST_LENGTHS_AT + 2

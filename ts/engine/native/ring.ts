@@ -1,6 +1,6 @@
 /**
- * The writing end of the ring: responses are written into memory that the I/O thread reads by itself
- * (`docs/design/crossing.md`). No record crosses the end of the memory.
+ * The writing end of the ring: responses are written into memory that the I/O thread reads by
+ * itself (`docs/design/bridge.md`). No record crosses the end of the memory.
  */
 import { monocerosError } from '../../errors.ts'
 import type { NativeEngine } from '../../native/index.ts'
@@ -35,7 +35,9 @@ const RING_BYTES = 1 << 20
 /** Maximum size of a record: it fits even if the end of the memory has to be padded. */
 const MAX_RECORD_BYTES = RING_BYTES / 2
 
-/** Maximum size of a chunk in the ring. A larger one is copied once, into the engine's own memory. */
+/**
+ * Maximum size of a chunk in the ring. A larger one is copied once, into the engine's own memory.
+ */
 export const RING_CHUNK_BYTES = 16_384
 
 /** Minimum size of the last chunk of a response that is sent without a copy. */
@@ -47,18 +49,26 @@ const WAKE_BYTES = 65_536
 /** Minimum time between two wakes of the I/O thread during a batch. */
 const WAKE_INTERVAL_MS = 0.2
 
-/** Maximum time to wait at exit for the I/O thread to sleep: with many clients it may never do so. */
+/**
+ * Maximum time to wait at exit for the I/O thread to sleep: with many clients it may never do so.
+ */
 const MAX_SETTLE_MS = 100
 
-/** Number of requests in a batch between two reads of the clock, which costs as much as writing a field. */
+/**
+ * Number of requests in a batch between two reads of the clock, which costs as much as writing a
+ * field.
+ */
 const CLOCK_EVERY = 4
 
-/** Maximum size of a body and reason phrase for which the previous lines are copied: these are still in the ring. */
+/**
+ * Maximum size of a body and reason phrase for which the previous lines are copied: these are still
+ * in the ring.
+ */
 const REPEATABLE_BYTES = RING_BYTES / 8
 
 /**
- * A response head that is written next. The ring has one such object, which is filled in for each head, so that a
- * response allocates none.
+ * A response head that is written next. The ring has one such object, which is filled in for each
+ * head, so that a response allocates none.
  */
 export interface HeadRecord {
   kind: number
@@ -118,7 +128,10 @@ export class Ring {
     this.#engine = engine
   }
 
-  /** Number of response bytes that the engine buffers ahead of one client; less while its memory is short. */
+  /**
+   * Number of response bytes that the engine buffers ahead of one client; less while its memory is
+   * short.
+   */
   get responseBuffer(): number {
     return Atomics.load(this.#header, RING_WORD.RESPONSE_BUFFER)
   }
@@ -202,7 +215,10 @@ export class Ring {
     this.writeCommand(RING_RECORD.LARGE, id)
   }
 
-  /** Writes a record that refers to a chunk in the application's memory, which is borrowed until it has been sent. */
+  /**
+   * Writes a record that refers to a chunk in the application's memory, which is borrowed until it
+   * has been sent.
+   */
   writeBorrowed(id: number, chunk: Uint8Array): void {
     if (this.#engine?.pushBorrowed(chunk) === true) {
       this.writeCommand(RING_RECORD.LARGE, id, RING_FLAG.BORROWED)
@@ -213,7 +229,8 @@ export class Ring {
   wake(): void {
     if (this.#wakeTail === this.#tail) return
     this.#wakeTail = this.#tail
-    // The engine publishes that it sleeps before it checks the tail a last time, so one of the two sees the other.
+    // The engine publishes that it sleeps before it checks the tail a last time, so one of the two
+    // sees the other.
     if (Atomics.load(this.#header, RING_WORD.SLEEPING) === 1) this.#engine?.wake()
   }
 
@@ -304,8 +321,8 @@ export function assertFits(bytes: number): void {
 }
 
 /**
- * Returns whether a chunk is large enough to be borrowed, and can be. Memory that other threads share, or that may
- * shrink, is copied, because it can change at any time.
+ * Returns whether a chunk is large enough to be borrowed, and can be. Memory that other threads
+ * share, or that may shrink, is copied, because it can change at any time.
  */
 export function canBorrow(chunk: string | Uint8Array): boolean {
   if (chunk.length < MIN_BORROWED_BYTES) return false

@@ -7,7 +7,10 @@ import { RING_FLAG, RING_RECORD, SLOT_BITS } from './wire.ts'
 /** Number of unsent bytes at which `write` returns false. */
 const HIGH_WATER_MARK = 65_536
 
-/** Number of unsent bytes at which to ask for a notification, so that a fast reader never stops the writer. */
+/**
+ * Number of unsent bytes at which to ask for a notification, so that a fast reader never stops the
+ * writer.
+ */
 const NOTIFY_BYTES = HIGH_WATER_MARK / 2
 
 /** Credit is granted in portions of this size: small messages need no record each. */
@@ -90,7 +93,9 @@ export class NativeTunnel implements Tunnel {
     this.#release()
   }
 
-  /** Handles the notification of a tunnel that the engine has finished: everything has been sent. */
+  /**
+   * Handles the notification of a tunnel that the engine has finished: everything has been sent.
+   */
   drainedCompletely(): void {
     this.#notified = this.#unsentBytes
     this.drained()

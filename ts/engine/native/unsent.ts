@@ -1,6 +1,6 @@
 /**
- * The part of a response that the engine has no room for. The queue refers to the application's own bytes without a
- * copy: two hundred slow readers of one large buffer cost that buffer once.
+ * The part of a response that the engine has no room for. The queue refers to the application's own
+ * bytes without a copy: two hundred slow readers of one large buffer cost that buffer once.
  */
 import { countAbandoned, countHeld } from './gc-pressure.ts'
 import { isResizable } from './ring.ts'
@@ -29,8 +29,8 @@ export class UnsentQueue {
   /** Number of bytes that are left. */
   length = 0
   /**
-   * Number of bytes in chunks that no other response has queued: what an application shares between responses is not
-   * caused by a client. A chunk counts as a whole until all of it is taken.
+   * Number of bytes in chunks that no other response has queued: what an application shares between
+   * responses is not caused by a client. A chunk counts as a whole until all of it is taken.
    */
   ownBytes = 0
   /** The last chunk of the response, which is borrowed by the engine. */
@@ -64,8 +64,8 @@ export class UnsentQueue {
   }
 
   /**
-   * Takes the next bytes out: at most `max`, and never of two chunks. Returns no bytes where the program has transferred
-   * the memory.
+   * Takes the next bytes out: at most `max`, and never of two chunks. Returns no bytes where the
+   * program has transferred the memory.
    */
   take(max: number): Uint8Array {
     const chunk = this.#chunks[this.#first]

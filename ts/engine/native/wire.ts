@@ -1,7 +1,7 @@
 /**
  * The wire format between JavaScript and the I/O thread, declared once. `npm run gen` writes
- * `crates/engine/src/bridge/wire.rs` from this file: every exported number, object of numbers and list of texts, with
- * its comment. Numbers on the wire are little-endian.
+ * `crates/engine/src/bridge/wire.rs` from this file: every exported number, object of numbers and
+ * list of texts, with its comment. Numbers on the wire are little-endian.
  *
  * JavaScript writes ring records, and the I/O thread writes event records. Offsets are in bytes.
  */
@@ -97,7 +97,10 @@ export const RING_FIELDS_WORD = 2
 /** Word of a ring record with the length of its reason phrase, which follows the fields. */
 export const RING_REASON_WORD = 3
 
-/** Word of a ring record with a count: the length of a body, an amount of credit, a number of seconds. */
+/**
+ * Word of a ring record with a count: the length of a body, an amount of credit, a number of
+ * seconds.
+ */
 export const RING_COUNT_WORD = 4
 
 /** Size of a ring record without its payload. A record is padded to a multiple of 4 bytes. */
@@ -106,7 +109,10 @@ export const RING_RECORD_BYTES = 20
 /** Length of a reason phrase that is left to the engine, as a signed number. */
 export const NO_REASON = -1
 
-/** Words of the ring's header, each 32 bits. Those that two threads write are in different cache lines. */
+/**
+ * Words of the ring's header, each 32 bits. Those that two threads write are in different cache
+ * lines.
+ */
 export const RING_WORD = {
   /** Written by JavaScript: number of bytes written since the start, wrapping. */
   TAIL: 0,
@@ -188,9 +194,9 @@ export const REQUEST_TARGET_LENGTH_AT = 15
 export const REQUEST_FIELD_COUNT_AT = 17
 
 /**
- * Offset after the fixed part of a REQUEST event. The length of the method's name follows if the method has no number,
- * then a length of name and value for each field (16 bits each), then the texts in the same order, with the target
- * before the fields.
+ * Offset after the fixed part of a REQUEST event. The length of the method's name follows if the
+ * method has no number, then a length of name and value for each field (16 bits each), then the
+ * texts in the same order, with the target before the fields.
  */
 export const REQUEST_LENGTHS_AT = 19
 
@@ -202,7 +208,9 @@ export const REQUEST_FLAG = {
   KEEP_ALIVE: 2,
   /** Asks for an upgrade, or is CONNECT. */
   UPGRADE: 4,
-  /** Bytes have arrived after the head of a request that asks for an upgrade: a chunk of their own. */
+  /**
+   * Bytes have arrived after the head of a request that asks for an upgrade: a chunk of their own.
+   */
   AHEAD: 32,
   /** Has an Expect field. */
   EXPECTS: 64,
@@ -241,10 +249,15 @@ export const CLIENT_SECURE_AT = 3
 /** Offset of the address's length in client info. The address is before the root path. */
 export const CLIENT_ADDRESS_LENGTH_AT = 4
 
-/** Offset of the root path's length (16 bits) in client info. The root path is right before client info. */
+/**
+ * Offset of the root path's length (16 bits) in client info. The root path is right before client
+ * info.
+ */
 export const CLIENT_ROOT_PATH_LENGTH_AT = 5
 
-/** Size of client info: what a trusted proxy sent about the client, at the end of a REQUEST event. */
+/**
+ * Size of client info: what a trusted proxy sent about the client, at the end of a REQUEST event.
+ */
 export const CLIENT_INFO_BYTES = 7
 
 /** Offset of the server's id in a CONNECTION event. */
@@ -289,7 +302,10 @@ export const TLS_CIPHER_AT = 2
 /** Offset of the flags in TLS info. */
 export const TLS_FLAGS_AT = 4
 
-/** Offset of the lengths of three texts in TLS info: server name (SNI), protocol (ALPN) and authorization error. */
+/**
+ * Offset of the lengths of three texts in TLS info: server name (SNI), protocol (ALPN) and
+ * authorization error.
+ */
 export const TLS_TEXT_LENGTHS_AT = 5
 
 /** Offset of the size (32 bits) of the client's certificates in TLS info. */
@@ -336,10 +352,16 @@ export const REFUSAL_KIND = {
   TRUNCATED_HEAD: 12,
 } as const
 
-/** Number of low bits of an id that are its slot; a generation is above them. Ids have 31 bits, as small integers in V8. */
+/**
+ * Number of low bits of an id that are its slot; a generation is above them. Ids have 31 bits, as
+ * small integers in V8.
+ */
 export const SLOT_BITS = 20
 
-/** Number of characters after which the text of a batch is cut at the next request: V8 keeps a whole text alive. */
+/**
+ * Number of characters after which the text of a batch is cut at the next request: V8 keeps a whole
+ * text alive.
+ */
 export const PART_BYTES = 4_096
 
 /** Size of the length before each short chunk that is copied into JavaScript's memory. */
