@@ -15,6 +15,7 @@ export interface PemSource {
   readonly path: string
 }
 
+/** A certificate chain, as PEM and parsed. */
 export interface CertificateChain {
   readonly pem: string
   /** The certificate of the server itself, the first of the chain. */
@@ -106,6 +107,7 @@ export function hostNamesOf({ subject, subjectAltName }: X509Certificate): strin
   )
 }
 
+/** Creates ERR_TLS_FILE with the setting, the path and the problem. */
 export function tlsFileError(
   { setting, path }: PemSource,
   problem: string,

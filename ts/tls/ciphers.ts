@@ -1,5 +1,6 @@
 /** The cipher suites that both engines support, with their OpenSSL and IANA names. */
 
+/** A TLS cipher suite with its names. */
 export interface CipherSuite {
   /** The code point in the TLS handshake, from the IANA registry. */
   readonly number: number
@@ -9,6 +10,7 @@ export interface CipherSuite {
   readonly version: '1.2' | '1.3'
 }
 
+/** All supported suites, in order of preference. */
 export const CIPHER_SUITES: readonly CipherSuite[] = [
   tls13Suite(0x1302, 'TLS_AES_256_GCM_SHA384'),
   tls13Suite(0x1301, 'TLS_AES_128_GCM_SHA256'),

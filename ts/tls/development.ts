@@ -25,6 +25,7 @@ const VALIDITY_DAYS = 365
 /** A certificate with fewer days left is replaced. */
 const MIN_DAYS_LEFT = 7
 
+/** Paths of the development certificate and its key. */
 export interface DevCertificateFiles {
   readonly certfile: string
   readonly keyfile: string

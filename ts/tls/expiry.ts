@@ -23,6 +23,7 @@ interface Validity {
 
 type ExpiryState = 'good' | 'soon' | 'expired' | 'early'
 
+/** Remembers what has been logged about the certificates. */
 export class ExpiryMonitor {
   #material: TlsMaterial | undefined
   #validities: readonly Validity[] = []

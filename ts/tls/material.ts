@@ -39,8 +39,10 @@ export interface TlsMaterial {
   readonly clientAuth?: TlsClientAuth | undefined
 }
 
+/** The TLS versions that both engines support. */
 export type TlsVersion = '1.2' | '1.3'
 
+/** A certificate with its key, as PEM. */
 export interface TlsCertificate {
   /** The certificate, then the intermediate ones. */
   readonly chain: string
@@ -51,6 +53,7 @@ export interface TlsCertificate {
   readonly ocspResponse?: string
 }
 
+/** How client certificates are verified. */
 export interface TlsClientAuth {
   readonly authorities: string
   /** Certificate revocation lists; if there are any, each authority needs one. */
@@ -64,6 +67,7 @@ export interface TlsClientAuth {
   readonly acceptsUntrusted: boolean
 }
 
+/** The settings that TLS material depends on. */
 export type TlsConfig = Pick<
   Config,
   | 'certfile'
@@ -162,6 +166,7 @@ function versionsOf(config: TlsConfig): Pick<TlsMaterial, 'minVersion' | 'maxVer
   return { minVersion: lowest, maxVersion, ciphers: suites.map(({ number }) => number) }
 }
 
+/** Reads the files of the settings, relative to `chdir`. */
 class TlsFileReader {
   readonly #config: TlsConfig
   readonly #readFile: ReadFile

@@ -2,6 +2,7 @@
 import type { NativeTlsMaterial } from '../native/index.ts'
 import type { TlsClientAuth, TlsMaterial } from './material.ts'
 
+/** Converts material and session ticket keys; the first key encrypts tickets. */
 export function toNativeMaterial(material: TlsMaterial, ticketKeys: Buffer[]): NativeTlsMaterial {
   const { certificates, minVersion, maxVersion, clientAuth } = material
   return {

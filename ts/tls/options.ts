@@ -12,6 +12,7 @@ import {
 } from './ciphers.ts'
 import type { TlsCertificate, TlsClientAuth, TlsMaterial, TlsVersion } from './material.ts'
 
+/** The options of `tls.createServer` that the engines support, and `cert_reqs`. */
 export type ProgramTlsOptions = Pick<
   tls.TlsOptions,
   | 'cert'
@@ -58,6 +59,7 @@ interface OptionsContext extends Pick<TlsMaterial, 'requiresCloseNotify' | 'alpn
   readonly settingsCertificates?: readonly TlsCertificate[]
 }
 
+/** Converts options to material; throws ERR_TLS_OPTIONS if they cannot be used. */
 export function materialFromOptions(
   options: ProgramTlsOptions,
   {

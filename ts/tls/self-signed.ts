@@ -35,11 +35,13 @@ const OID = {
   SUBJECT_KEY_ID: '551d0e',
 } as const
 
+/** A certificate and its key, both as PEM. */
 export interface SelfSignedCertificate {
   readonly certificate: string
   readonly key: string
 }
 
+/** Creates an elliptic curve key on P-256. */
 export function createSigningKey(): KeyObject {
   const { generateKeyPairSync } = process.getBuiltinModule('node:crypto')
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey

@@ -13,6 +13,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 const ROTATION_MS = 12 * 3_600_000
 const SECRET_BYTES = 32
 
+/** The current secrets of session tickets, rotated every 12 hours. */
 export class TicketSecrets {
   #secrets: readonly string[] | undefined
   #rotatedMs: number | undefined

@@ -11,6 +11,7 @@ import type { ReadFile, TlsMaterial } from './material.ts'
 /** Creates the material and reads files only with `readFile`; returns undefined without TLS. */
 export type TlsReader = (readFile: ReadFile) => TlsMaterial | undefined
 
+/** TLS material with the files that it comes from. */
 export class WatchedTlsFiles {
   readonly #read: TlsReader
   #material: TlsMaterial

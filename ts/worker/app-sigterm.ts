@@ -7,6 +7,7 @@ import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
+/** The wait for the application's SIGTERM listeners. */
 export interface AppSigterm {
   /** Resolves when the application has finished its work on SIGTERM. */
   waitUntilDone(): Promise<void>

@@ -21,6 +21,7 @@ const CLUSTER_RESOURCES = new Set(['ProcessWrap', 'PipeWrap', 'TCPServerWrap', '
 /** The number of active resources by type. Take it before the application is loaded. */
 export type ResourceBaseline = ReadonlyMap<string, number>
 
+/** Counts the resources that are active before the application is loaded. */
 export function countResourcesAtStart(): ResourceBaseline {
   return countResources()
 }

@@ -39,6 +39,7 @@ export interface BootContext {
   readonly push: (notice: Notice) => void
 }
 
+/** Boots the worker once: logs, hooks, user, application, engine. */
 export class Boot {
   readonly #system: System
   readonly #context: BootContext

@@ -10,6 +10,7 @@ import {
   type WorkerMessage,
 } from '../messages.ts'
 
+/** The worker's end of the socket pair to the arbiter. */
 export interface Channel {
   send(message: WorkerMessage): void
   /** Sends a last message; calls back when the message is written or cannot be written. */

@@ -10,6 +10,7 @@ import type { System } from '../process/system.ts'
 import { createFailureServer, explainFailure } from './failure-page.ts'
 import { recordModules } from './modules.ts'
 
+/** What a worker does for the setting `reload`. */
 export interface DevelopmentMode {
   /** Reports the files that have been loaded since the last report to the arbiter. */
   reportLoadedFiles(): void

@@ -18,6 +18,7 @@ const IDLE_CHECK_MS = 10
  */
 const MIN_IDLE_CHECKS = 4
 
+/** How long a drain lasts, and what it waits for. */
 export interface DrainPlan {
   /** Time limit of the drain; the worker enforces it. */
   readonly graceMs: number
@@ -29,6 +30,7 @@ export interface DrainPlan {
   readonly endsWhenIdle?: boolean
 }
 
+/** One drain of the worker, by its plan. */
 export class Drain {
   readonly #system: System
   readonly #channel: Channel

@@ -24,6 +24,7 @@ const IPV6_ONLY = 1
 /** Flag of Node's server handles: the option `reusePort` of `listen()` (UV_TCP_REUSEPORT). */
 const REUSE_PORT = 2
 
+/** The extra servers of the program in this worker. */
 export class ExtraServers {
   readonly #channel: Channel
   /** Run of `--check-config`: no socket is opened. */

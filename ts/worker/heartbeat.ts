@@ -12,6 +12,7 @@ export interface BeatObserver {
   beat(): void
 }
 
+/** A running heartbeat. */
 export interface Heartbeat {
   /** Sends one beat to the observer now, and each later beat. */
   addObserver(observer: BeatObserver): void

@@ -20,6 +20,7 @@ export interface WorkerInfo {
   readonly sendHeartbeat: () => void
 }
 
+/** Calls the hooks that run in a worker, with their arguments. */
 export class WorkerHooks {
   readonly #table: HookTable
   readonly #log: Logger

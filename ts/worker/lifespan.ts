@@ -10,6 +10,7 @@ import { describeThrown } from '../log/thrown-value.ts'
 
 type LifespanFunction = () => unknown
 
+/** The lifespan functions of an application; a missing one does nothing. */
 export interface Lifespan {
   /** Call before the first request; an error fails the boot (ERR_APP_STARTUP). */
   startup(): Promise<void>

@@ -14,11 +14,13 @@ import type { ExtraServers } from './extra-listeners.ts'
 /** Part of `boot_timeout` that is kept for the report that the program never called `listen()`. */
 const REPORTING_TIME_MS = 1_000
 
+/** A loaded application: how to serve it, and the exports of its module. */
 export interface LoadedTarget {
   readonly target: Target
   readonly exports: unknown
 }
 
+/** Loads the application, and waits for its `listen()` if it exports none. */
 export async function loadTarget(
   { config, listeners }: BootMessage,
   extraServers: ExtraServers,

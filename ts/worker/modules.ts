@@ -26,6 +26,7 @@ const CACHE_SCAN_MS = 1_000
 const OWN_PATH = fileURLToPath(new URL('../', import.meta.url))
 const OWN_PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url))
 
+/** A running record of loaded files. */
 export interface ModuleRecorder {
   /** Reports, at once, the files that have not been reported yet. */
   reportNewFiles(): void

@@ -25,6 +25,7 @@ export type Notice =
     }
   | { readonly type: PlainEvent }
 
+/** The engine serves `target`; `heartbeat` takes the watcher as an observer. */
 export interface ReadyNotice {
   readonly type: 'ready'
   readonly target: Target

@@ -7,6 +7,7 @@ import { mapStack } from './source-map.ts'
 
 /** A write of this size to a socket pair is not interleaved with another one. */
 export const MAX_STACK_CHARS = 12_000
+/** Number of stack frames in a block report. */
 export const MAX_FRAMES = 50
 
 // Taken before the application is loaded, which may replace it.

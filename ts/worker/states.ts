@@ -4,6 +4,7 @@
  * view of the same process.
  */
 
+/** The states of a worker, in the order of its life. */
 export type LifecycleState =
   /** The application is loading; there is no engine yet. */
   | 'booting'
@@ -23,6 +24,7 @@ export type LifecycleState =
   /** The process has been asked to exit. */
   | 'gone'
 
+/** Everything that can change the state of a worker or make it act. */
 export type LifecycleEvent =
   /** The boot message has arrived. */
   | 'boot'
@@ -100,6 +102,7 @@ export type LifecycleAction =
   | 'reopenLogs'
   | 'applyTls'
 
+/** A cell of the table: the action runs first, in the old state. */
 export interface Transition {
   readonly next: LifecycleState
   readonly action: LifecycleAction
@@ -120,6 +123,7 @@ const EXIT_NOW = {
   abort: to('gone', 'callAbortHook'),
 } as const
 
+/** The lifecycle table. */
 export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
   booting: row('booting', {
     ...ALWAYS,

@@ -13,6 +13,7 @@ const STATE_NAMES: Readonly<Record<LifecycleState, string>> = {
   gone: 'gone',
 }
 
+/** The process title, which is set only when it changes. */
 export class StatusTitle {
   #title = ''
 

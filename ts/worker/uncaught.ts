@@ -8,6 +8,7 @@ import { logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
+/** Who handles an uncaught error, during the boot and after it. */
 export interface UncaughtHandlers {
   /** Called for an error during the boot. */
   readonly onBoot: (thrown: unknown) => void

@@ -18,6 +18,7 @@ export interface WatcherThreadData {
   readonly timeoutMs: number
 }
 
+/** A running watcher, which expects regular beats. */
 export interface EventLoopWatcher {
   /** Reports that the event loop turns. */
   beat(): void

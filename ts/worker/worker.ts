@@ -34,6 +34,7 @@ const TITLE_MS = 1_000
  */
 const FLUSH_CACHE_MS = 2_000
 
+/** The worker of this process. */
 export class Worker {
   readonly #system: System
   readonly #channel: Channel

@@ -31,6 +31,7 @@ import { ForwardedHeaders } from './forwarding.ts'
 import { findRefusalStatus, limitResponseTime } from './request-checks.ts'
 import { NodeTunnel } from './tunnel.ts'
 
+/** Replaces the `emit` of one server; see the head of this file. */
 export class NodeDispatcher {
   /** Number of requests since the start. */
   requestCount = 0

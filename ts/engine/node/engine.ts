@@ -40,10 +40,12 @@ const DISABLING_VALUES: readonly unknown[] = [0, false, 'off']
  */
 const MAX_HEAD_BYTES = 128 * 1024
 
+/** Creates the engine on node:http; it does not listen yet. */
 export function createNodeEngine(options: EngineOptions): Engine {
   return new NodeEngine(options)
 }
 
+/** Serves one application on any number of descriptors. */
 class NodeEngine implements Engine {
   readonly name = 'node'
   readonly #options: EngineOptions

@@ -63,6 +63,7 @@ function flushHead(res: ServerResponse): void {
  */
 function ignoreError(): void {}
 
+/** A socket of Node.js as the connection of exchanges. */
 class NodeConnection implements Connection {
   readonly id = ++lastConnection
   readonly #socket: Socket
@@ -136,6 +137,7 @@ function addressFamily(name: string | undefined): 'IPv4' | 'IPv6' | undefined {
 /** An exchange without Expect and upgrades, which Node.js handles here by itself. */
 type BasicExchange = Omit<Exchange, 'expects' | 'ahead' | 'tunnel'>
 
+/** A request and response of node:http as an exchange. */
 class NodeExchange implements BasicExchange {
   readonly connection: NodeConnection
   owner: ExchangeOwner | undefined

@@ -50,6 +50,7 @@ export function isHost(text: string): boolean {
 
 const NO_CLIENT: ForwardedClient = { node: undefined, host: undefined, secure: undefined }
 
+/** Applies the settings about forwarded headers to each request. */
 export class ForwardedHeaders {
   readonly #policy: ParsePolicy
   readonly #trusted: AddressList

@@ -20,6 +20,7 @@ type WriteMethod = (
   callback?: Callback,
 ) => boolean
 
+/** Inspects the writes of one socket that the application has taken over. */
 export class NodeTunnel {
   /** Status code of the application's response; 0 before its head is complete. */
   status = 0

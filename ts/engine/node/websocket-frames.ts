@@ -9,6 +9,7 @@ export const RESTART_FRAME: Buffer = Buffer.from([0x88, 2, 0x03, 0xf4])
 const CLOSE_OPCODE = 8
 const MAX_HEAD_BYTES = 14
 
+/** Follows the frames of one WebSocket in one direction. */
 export class WebSocketFrames {
   /** The application has started to send a close frame. */
   hasCloseFrame = false
