@@ -43,6 +43,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// Creates the accounting of a thread whose clients hold nothing yet.
     pub fn new(limits: &Limits) -> Self {
         Self {
             limit: limits.settings.buffer_memory,

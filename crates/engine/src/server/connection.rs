@@ -60,7 +60,7 @@ use min_rate::MinRate;
 pub(crate) use permit::ConnectionPermit;
 pub(crate) use state::ConnectionState;
 
-/// The phase of a connection's life.
+/// What the task of a connection does now.
 pub(crate) enum Phase {
     /// The task reads requests and sends responses.
     Serving,

@@ -254,6 +254,7 @@ impl Connection {
         self.shared.body_late_since.set(self.body_rate.late_since(self.body_rate_bounds()));
     }
 
+    /// Returns the limits of sending the request body.
     fn body_rate_bounds(&self) -> RateBounds {
         RateBounds::of_body(&self.shared.limits())
     }
@@ -330,6 +331,7 @@ impl Connection {
         }
     }
 
+    /// Returns the limits of reading the response.
     fn response_rate_bounds(&self) -> RateBounds {
         RateBounds::of_response(&self.shared.limits())
     }

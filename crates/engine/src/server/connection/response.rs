@@ -17,7 +17,7 @@ impl ResponseSink for ConnectionState {
             // HTTP/1.0 clients get no 1xx response (RFC 9110 section 15.2).
             if !exchange.is_head_sent && exchange.accepts_interim {
                 self.write_queue.borrow_mut().append(|out| {
-                    encoder::write_interim_head(out, head.status, head.reason, head.fields)
+                    encoder::write_interim_head(out, head.status, head.reason, head.fields);
                 });
             }
         });
@@ -126,7 +126,7 @@ impl ResponseSink for ConnectionState {
 
     fn grant_credit(&self, bytes: u32) {
         self.change_exchange(|exchange| {
-            exchange.credit = exchange.credit.saturating_add(bytes as usize)
+            exchange.credit = exchange.credit.saturating_add(bytes as usize);
         });
     }
 

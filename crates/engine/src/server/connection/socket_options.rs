@@ -33,6 +33,7 @@ impl PendingSocketOptions {
     }
 }
 
+/// One bit, which is shifted to the position of an option's value.
 const IS_SET: u32 = 1;
 /// Bits of `TCP_NODELAY`: bit 0 if it is set to off, bit 1 if it is set to on.
 const NO_DELAY: u32 = 0b11;

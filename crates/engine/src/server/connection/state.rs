@@ -103,6 +103,7 @@ pub(crate) struct ConnectionState {
 }
 
 impl ConnectionState {
+    /// Creates the state of a connection that has received nothing yet.
     pub fn new(ctx: Rc<Context>, id: u32, server_id: u32, peer: PeerAddr) -> Rc<Self> {
         Rc::new_cyclic(|weak_self| Self {
             limits: RefCell::new(ctx.limits_of(server_id)),

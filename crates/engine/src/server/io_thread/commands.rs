@@ -36,6 +36,7 @@ pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>
     }
 }
 
+/// Applies a record to the exchange with this id, if it is still in flight.
 fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     // The chunk belongs to this record, whether its exchange still exists or not.
     let chunk =
@@ -74,6 +75,7 @@ fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     }
 }
 
+/// Applies a record to the connection with this id, if it is still open.
 fn apply_to_connection(ctx: &Rc<Context>, id: u32, command: &RingCommand<'_>) {
     match command {
         RingCommand::RawResponse { bytes, end } => write_application_response(ctx, id, bytes, *end),

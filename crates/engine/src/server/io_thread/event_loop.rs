@@ -85,7 +85,7 @@ fn handle_control_messages(ctx: &Rc<Context>) {
     for control in ctx.handoff.take_control() {
         match control {
             ControlMessage::Configure { server_id, limits } => {
-                ctx.set_limits(server_id, Some(*limits))
+                ctx.set_limits(server_id, Some(*limits));
             }
             ControlMessage::Forget { server_id } => {
                 begin_accepted(ctx, &mut accepted);
@@ -108,7 +108,7 @@ fn handle_control_messages(ctx: &Rc<Context>) {
                 });
             }
             ControlMessage::ReportRefusals { server_id, on } => {
-                ctx.set_reports_refusals(server_id, on)
+                ctx.set_reports_refusals(server_id, on);
             }
             ControlMessage::Orphaned => {
                 begin_accepted(ctx, &mut accepted);
