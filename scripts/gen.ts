@@ -5,11 +5,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-
+import { LINE_PROOFS } from '../__test__/log-line-proofs.ts'
 import {
   HOOK_PROOFS,
   LATER_PROOF,
-  LINE_PROOFS,
   NONE_PROOF,
   SETTING_PROOFS,
   SIGNAL_PROOFS,

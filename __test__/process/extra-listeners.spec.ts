@@ -27,14 +27,14 @@ function source(metrics: number, version = '1'): string {
       setTimeout(() => res.end(text), Number(req.url.slice(1)))
     }
     const main = http.createServer(answer('main')).listen(3000)
-    const further = http.createServer((req, res) => {
+    const extra = http.createServer((req, res) => {
       if (req.url === '/close') main.close()
       if (req.url === '/listen') main.listen(3000)
-      if (req.url === '/leave') further.close()
+      if (req.url === '/leave') extra.close()
       answer('metrics')(req, res)
     })
-    further.listen({ port: ${metrics}, host: '127.0.0.1' })
-    further.on('error', (error) => console.error('further', error))`
+    extra.listen({ port: ${metrics}, host: '127.0.0.1' })
+    extra.on('error', (error) => console.error('extra', error))`
 }
 
 const report = async (
@@ -47,7 +47,7 @@ const withAddon = native === null ? test.serial.skip : test.serial
 
 for (const engine of ENGINES) {
   withAddon(
-    `${engine}: every worker listens on the further server's port, through a reload`,
+    `${engine}: every worker listens on the extra server's port, through a reload`,
     async (t) => {
       const metrics = await freePort()
       const args = serveArgs(engine, '-w', '2')
@@ -110,14 +110,14 @@ withAddon('an address is closed when no worker listens there any more', async (t
   t.is((await report(program.port)).what, 'main')
 })
 
-withAddon("a further port that is taken is the program's to deal with", async (t) => {
+withAddon("a extra port that is taken is the program's to deal with", async (t) => {
   const holder = net.createServer().listen(0, '127.0.0.1')
   t.teardown(() => holder.close())
   await once(holder, 'listening')
   const { port } = holder.address() as AddressInfo
   const args = serveArgs('native', '-w', '1')
   const program = await startProgram(t, { files: { 'app.cjs': source(port) }, args }).ready(1)
-  await until(() => program.log.includes('further Error: listen EADDRINUSE'), "the program's error")
+  await until(() => program.log.includes('extra Error: listen EADDRINUSE'), "the program's error")
   t.regex(
     program.log,
     new RegExp(

@@ -1,11 +1,11 @@
 /**
- * Work of the application that goes on after its answers (`waitUntil` of fetch style): a drain
- * waits for it.
+ * Work that the application continues after its responses (`waitUntil` of the fetch style). A
+ * drain waits for it.
  */
 
 const works = new Set<Promise<unknown>>()
 
-/** A drain does not end before this has; it must not reject. */
+/** Adds a promise that a drain waits for. The promise must not reject. */
 export function holdUp(work: Promise<unknown>): void {
   works.add(work)
   void work.then(() => works.delete(work))

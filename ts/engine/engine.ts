@@ -35,7 +35,7 @@ export interface EngineConfig
   readonly engine: string
 }
 
-/** Where an engine says what it has to say. */
+/** The log that an engine writes its messages to. */
 export interface EngineLog {
   debug(text: string): void
   info(text: string): void
@@ -57,7 +57,7 @@ export interface EngineBoard {
 export interface EngineOptions {
   readonly config: EngineConfig
   /**
-   * The names of the settings that the operator gave; they stand above what the program sets on its
+   * The names of the settings that the operator gave. They override what the program sets on its
    * server.
    */
   readonly given?: GivenSettings
@@ -98,11 +98,11 @@ export interface Engine {
   close(): void
   /** After `close` they are what they were then. */
   counters(): EngineCounters
-  /** Opens the access log by its name again. */
+  /** Reopens the access log by its path. */
   reopenLog(): void
   /**
-   * Does TLS so with connections that begin from now on; what cannot be used throws, and leaves all
-   * as it was.
+   * Uses this TLS material for new connections. Throws, and changes nothing, where the material
+   * cannot be used.
    */
   secure(tls: TlsMaterial | undefined, ticketSecrets: readonly string[]): void
 }

@@ -1,4 +1,4 @@
-/** Which versions of HTTP are spoken, as the settings say. */
+/** The versions of HTTP that the settings select. */
 import { splitNames } from '../settings/kinds.ts'
 
 export interface ProtocolConfig {
@@ -6,12 +6,12 @@ export interface ProtocolConfig {
   readonly http2_cleartext: string | null
 }
 
-/** HTTP/1 by its names in ALPN: a client that knows 1.0 alone, or is told to, names only that. */
+/** The names of HTTP/1 in ALPN. A client that is limited to HTTP/1.0 offers only that name. */
 export const HTTP1_ALPN: readonly string[] = ['http/1.1', 'http/1.0']
 
 const ALPN: Readonly<Record<string, readonly string[]>> = { h1: HTTP1_ALPN, h2: ['h2'] }
 
-/** What TLS offers by ALPN, the preferred one first. HTTP/1 is always there. */
+/** The protocols that TLS offers by ALPN, the preferred one first. HTTP/1 is always among them. */
 export function alpnProtocols({
   http_protocols,
 }: Pick<ProtocolConfig, 'http_protocols'>): string[] {
@@ -20,7 +20,7 @@ export function alpnProtocols({
   return names.includes('h1') ? protocols : [...protocols, ...HTTP1_ALPN]
 }
 
-/** How HTTP/2 is spoken without TLS: beside HTTP/1.1, where a client begins with it, or alone. */
+/** How HTTP/2 is served without TLS: not at all, beside HTTP/1.1, or alone. */
 export function http2InClear(config: Partial<ProtocolConfig>): 'off' | 'beside' | 'alone' {
   const { http_protocols = null, http2_cleartext = null } = config
   const isWanted =
@@ -31,7 +31,7 @@ export function http2InClear(config: Partial<ProtocolConfig>): 'off' | 'beside' 
   return splitNames(http_protocols ?? '').join() === 'h2' ? 'alone' : 'beside'
 }
 
-/** Whether somebody has asked for HTTP/2 by name. */
+/** Returns whether the settings name HTTP/2. */
 export function asksForHttp2({ http_protocols }: Pick<ProtocolConfig, 'http_protocols'>): boolean {
   return splitNames(http_protocols ?? '').includes('h2')
 }

@@ -1,6 +1,6 @@
 /**
- * The only import of the addon: `native` is null where no binary loads, and `nativeFailure` says
- * why.
+ * The only import of the addon. `native` is null where no binary loads, and `nativeFailure` has
+ * the reason.
  */
 import { createRequire } from 'node:module'
 import type * as binding from './binding.d.cts'
@@ -32,7 +32,9 @@ function load(): { native: Native | null; failure: string | undefined } {
     if (addon.version() === version) return { native: addon, failure: undefined }
     return {
       native: null,
-      failure: `the binary is of version ${addon.version()}, this package of ${version}; install both anew`,
+      failure:
+        `the binary has version ${addon.version()}, this package ${version}; ` +
+        'install both again',
     }
   } catch (thrown) {
     return { native: null, failure: reasonOf(thrown) }

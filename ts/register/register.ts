@@ -15,7 +15,7 @@ const here = globalThis as { [kRegistered]?: boolean }
 if (!here[kRegistered]) {
   Object.defineProperty(here, kRegistered, { value: true })
   if (native !== null) {
-    // Before the program loads, so that whoever patches node's methods (tracers do) wraps ours.
+    // Before the program loads, so that code that patches Node's methods (tracers) wraps ours.
     installMethods()
     listenOnEngine()
   } else if (isMainThread) {

@@ -55,7 +55,7 @@ export class NativeConnection implements Connection {
   deferredEnd: DeferredEnd | undefined = undefined
   #isEnded = false
   readonly handler: ExchangeHandler
-  /** The TLS info of the connection itself, whatever a proxy says. */
+  /** The TLS info of the connection itself; what a proxy reports does not change it. */
   readonly secure: TlsInfo | undefined
   readonly #ring: Ring
   /** The peer of the socket, while the addresses are those that a proxy sent. */

@@ -2,9 +2,9 @@
  * Calls the handlers for the events of a batch, one after the other, in Node's order and async
  * context (`docs/design/bridge.md`).
  *
- * The dispatcher catches no error. What a handler throws, or a job that it queued, leaves the
- * dispatcher, so that Node reports it like any other uncaught error. The rest of the batch follows
- * in a later turn.
+ * The dispatcher catches no error. What a handler throws, or a job that it queued, propagates
+ * from the dispatcher, and Node reports it like any other uncaught error. The rest of the batch
+ * follows in a later turn.
  */
 import { AsyncResource } from 'node:async_hooks'
 import type { NativeEngine } from '../../native/index.ts'

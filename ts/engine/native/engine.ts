@@ -35,8 +35,8 @@ export function createNativeEngine(options: EngineOptions): Engine {
     const [connections = 0, inFlight = 0, requests = 0] = engine.counters()
     return { connections, inFlight, requests }
   }
-  // The process may outlive it, while the application says farewell: what the arbiter wants then
-  // concerns it no more.
+  // The process may outlive the engine while the application shuts down: commands of the arbiter
+  // no longer concern the engine then.
   const isOpen = (): boolean => last === undefined
   let secure = (_tls: TlsMaterial, _secrets: readonly string[]): void => {}
   /** While it drains: how long a connection may wait for a request. */
@@ -84,7 +84,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
       return new Promise((resolve) => {
         const timer = setTimeout(() => {
           thread.endTunnels()
-          // Whoever hears of it hears of it before the process ends.
+          // The close events of the tunnels run before the process exits.
           setImmediate(resolve)
         }, graceMs)
         onIdle = () => {
@@ -171,7 +171,7 @@ class ProgramSide implements ServingEngine {
     const { keepalive } = config
     const program = programLimits(this.#server, { keepalive, given })
     const differs = Object.values(program).some((value) => value !== undefined && value !== 0)
-    // What is as the settings say needs no limits of its own.
+    // A server that keeps the limits of the settings needs none of its own.
     if (!differs && !this.#differs) return
     this.#differs = differs
     const settings = settingsOf(config)

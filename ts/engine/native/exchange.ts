@@ -117,7 +117,7 @@ export class NativeExchange extends RequestView implements Exchange {
     if (bytes !== undefined && bytes === body && this.#mustDefer) bytes = Buffer.from(bytes)
     const send = () => {
       // The whole response is known before the body has a reader. Whether the connection can be
-      // kept depends on the size of the rest of the body, and the head has to say it.
+      // kept depends on the size of the rest of the body, and the head has to state it.
       const allFlags = this.#isBodyRead ? flags : flags | DISCARDS
       this.#ring.head.bodyLength = bytes?.length ?? 0
       this.#writeHead(RING_RECORD.HEAD, status, reason, fields, allFlags)
@@ -323,8 +323,8 @@ export class NativeExchange extends RequestView implements Exchange {
   }
 
   /**
-   * Tells the engine that the application has not taken the connection over: the bytes after the
-   * head are a body.
+   * Notifies the engine that the application has not taken over the connection: the bytes after
+   * the head are a body.
    */
   declineUpgrade(): void {
     if (this.upgrade && this.isBodyOpen) this.#ring.writeCommand(RING_RECORD.TUNNEL, this.id)

@@ -1,37 +1,35 @@
 /**
- * Keeps bodies from leaving tens of megabytes of garbage. V8's limits see the small heads of
- * buffers and, of their bytes, only each 64 MiB, so whoever streams a body through, or makes
- * answers that nobody takes, grows by that much.
+ * Keeps bodies from becoming tens of megabytes of garbage. V8's limits count the small heads of
+ * buffers and, of their bytes, only each 64 MiB. An application that streams bodies, or writes
+ * responses that no client reads, would grow by that amount.
  *
- * A collection of the young generation after every few megabytes costs well under a millisecond. It
- * does not find what has been there for a while, such as an answer whose client stood still: that
- * takes a whole collection, which is asked for where buffers have grown all the same, or where much
- * of what stood is given up. It takes a few milliseconds; a large heap, where it would take longer,
- * is left to V8.
+ * A collection of the young generation after every few megabytes takes well under a millisecond. It
+ * does not find old objects, such as a response whose client has stalled. Those need a full
+ * collection, which runs where buffers have grown all the same, or where much of what clients had
+ * not read is abandoned. It takes a few milliseconds. A large heap, where it would take longer, is
+ * V8's to collect.
  */
 import { system } from '../../process/system.ts'
 
 /** Body bytes between two collections of the young generation. */
-const COLLECT_EVERY = 8 << 20
+const YOUNG_COLLECTION_BYTES = 8 << 20
 
-/** Less than this is not worth a collection. */
-const LEAST_GROWTH = 4 << 20
-
-/**
- * How much buffers that stand for no client may grow before the whole heap is collected, and how
- * many may be given up.
- */
-const MOST_GROWTH = 8 << 20
+/** Growth below this does not justify a collection. */
+const MIN_GROWTH_BYTES = 4 << 20
 
 /**
- * A heap that is larger has no pause of our making: its collection would take tens of milliseconds.
+ * The growth of buffers that no client waits for, and the bytes of abandoned responses, before the
+ * whole heap is collected.
  */
-const MOST_HEAP = 64 << 20
+const MAX_GROWTH_BYTES = 8 << 20
 
-/** Whole collections take no more than one part in so many of the time. */
-const SHARE_OF_TIME = 10
+/** The largest heap that is collected: a larger one would pause for tens of milliseconds. */
+const MAX_HEAP_BYTES = 64 << 20
 
-/** Within so long what was collected has been given back. */
+/** After a full collection, the next one waits for this multiple of its duration. */
+const MIN_INTERVAL_FACTOR = 10
+
+/** Time until V8's threads have freed the collected memory. */
 const SWEEP_MS = 20
 
 type Collect = (options?: { type: 'minor' }) => void
@@ -39,69 +37,69 @@ type Collect = (options?: { type: 'minor' }) => void
 let received = 0
 let copied = 0
 let abandoned = 0
-/** Bytes that are there for answers whose clients have not taken them. */
-let standing = 0
-/** The least that other buffers took since the last whole collection. */
-let least = 0
-/** Before this no whole collection begins. */
+/** Bytes of responses that their clients have not read yet. */
+let unread = 0
+/** The smallest size of the other buffers since the last full collection. */
+let floor = 0
+/** No full collection begins before this time. */
 let notBefore = 0
 let isDue = false
 let collect: Collect | undefined
 
-/** Counts bytes of a request's body, which came as a buffer. */
+/** Counts bytes of a request body that arrived as a buffer. */
 export function countReceived(count: number): void {
   received += count
-  if (received >= COLLECT_EVERY) collectYoung(look() - least)
+  if (received >= YOUNG_COLLECTION_BYTES) collectYoung(measure() - floor)
 }
 
 /**
- * Counts bytes of an answer that the engine has a copy of: what they were copied from is done with.
+ * Counts response bytes that the engine has copied: their source is garbage.
  */
 export function countCopied(count: number): void {
   copied += count
-  if (copied < COLLECT_EVERY) return
+  if (copied < YOUNG_COLLECTION_BYTES) return
   copied = 0
-  const grown = look() - least
-  // Whoever sends the same buffers again and again leaves no garbage.
-  if (grown >= LEAST_GROWTH) collectYoung(grown)
+  const grown = measure() - floor
+  // An application that sends the same buffers repeatedly makes no garbage.
+  if (grown >= MIN_GROWTH_BYTES) collectYoung(grown)
 }
 
 /**
- * What buffers have grown by is looked at before, so that what it finds is the same part of all
- * that is compared.
+ * Collects the young generation. The caller measures the growth before, so that all compared
+ * measurements include the same share of garbage.
  */
 function collectYoung(grown: number): void {
   received = 0
   collect ??= expose()
   collect({ type: 'minor' })
-  if (grown <= COLLECT_EVERY + MOST_GROWTH || isDue) return
+  if (grown <= YOUNG_COLLECTION_BYTES + MAX_GROWTH_BYTES || isDue) return
   isDue = true
   setImmediate(collectAll)
 }
 
-/** Counts bytes that stand for a client, or do no more. */
+/** Adds a change of the bytes that clients have not read yet. */
 export function countHeld(change: number): void {
-  standing += change
+  unread += change
 }
 
-/** Counts bytes that stood for a client that will not take them. */
+/** Counts response bytes that their client will never read. */
 export function countAbandoned(count: number): void {
-  standing -= count
+  unread -= count
   abandoned += count
-  if (abandoned < MOST_GROWTH || isDue) return
+  if (abandoned < MAX_GROWTH_BYTES || isDue) return
   isDue = true
-  // The application has not heard of it yet, and so holds them still.
+  // The application is not notified yet and still references them.
   setImmediate(collectAll)
 }
 
-/** What buffers take now that stand for nobody. */
-function look(): number {
-  const taken = process.memoryUsage().arrayBuffers - standing
-  least = Math.min(least, taken)
+/** Measures the bytes of the buffers that no client waits for. */
+function measure(): number {
+  const taken = process.memoryUsage().arrayBuffers - unread
+  floor = Math.min(floor, taken)
   return taken
 }
 
-/** At once, or as soon as it may be. */
+/** Runs a full collection now, or as soon as the interval permits. */
 function collectAll(): void {
   const begun = system.now()
   isDue = begun < notBefore
@@ -110,27 +108,27 @@ function collectAll(): void {
     return
   }
   abandoned = 0
-  if (process.memoryUsage().heapUsed > MOST_HEAP) return
+  if (process.memoryUsage().heapUsed > MAX_HEAP_BYTES) return
   collect ??= expose()
   collect()
   const now = system.now()
-  notBefore = now + (now - begun) * SHARE_OF_TIME
-  least = process.memoryUsage().arrayBuffers - standing
-  // Memory is given back by threads of V8's, a moment later.
-  setTimeout(look, SWEEP_MS).unref()
+  notBefore = now + (now - begun) * MIN_INTERVAL_FACTOR
+  floor = process.memoryUsage().arrayBuffers - unread
+  // Threads of V8 free the memory a moment later.
+  setTimeout(measure, SWEEP_MS).unref()
 }
 
 /**
- * V8's own collector call. The flag only matters while a context is made: the application's has no
- * `gc`.
+ * Returns V8's own collector call. The flag applies only to contexts that are created meanwhile:
+ * the application's has no `gc`.
  */
 function expose(): Collect {
-  // Only few workers stream so much, and the modules cost each of them two milliseconds.
+  // Few workers stream that much, and the modules take two milliseconds to load.
   const { setFlagsFromString } = process.getBuiltinModule('node:v8')
   const { runInNewContext } = process.getBuiltinModule('node:vm')
   setFlagsFromString('--expose-gc')
   const gc: unknown = runInNewContext('globalThis.gc')
   setFlagsFromString('--no-expose-gc')
-  // Node may be built or started so that there is none: then the garbage waits for V8.
+  // Some builds of Node have none: then V8 collects the garbage in its own time.
   return typeof gc === 'function' ? (gc as Collect) : () => {}
 }

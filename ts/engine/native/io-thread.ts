@@ -1,6 +1,6 @@
 /**
- * The I/O thread of this JavaScript environment: the ring, the crossing and the pipe that wakes
- * JavaScript, for any number of servers that come and go.
+ * The I/O thread of this JavaScript environment: the ring, the bridge and the pipe that wakes
+ * JavaScript. Any number of servers share it.
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { monocerosError } from '../../errors.ts'
@@ -61,12 +61,12 @@ export class IoThread {
     this.#handlers.delete(serverId)
   }
 
-  /** Ends what applications have taken over: nobody waits for it any longer. */
+  /** Ends the connections that applications have taken over: the drain no longer waits for them. */
   endTunnels(): void {
     for (const handler of this.#handlers.values()) handler.onStop?.()
   }
 
-  /** From now on the process lives as long as somebody holds this thread; before, for ever. */
+  /** Lets the process exit while no server holds this thread; until the call it stays alive. */
   letGo(): void {
     this.#waker.unref()
   }

@@ -71,7 +71,7 @@ function hasClientInfo(text: string, at: number): boolean {
   return (flagsOf(text, at) & REQUEST_FLAG.CLIENT_INFO) !== 0
 }
 
-/** Returns whether a trusted proxy says that the client uses https. */
+/** Returns whether a trusted proxy reports that the client uses https. */
 export function isSecure(text: string, at: number): boolean {
   const info = endOf(text, at) - CLIENT_INFO_BYTES
   return hasClientInfo(text, at) && text.charCodeAt(info + CLIENT_SECURE_AT) !== 0

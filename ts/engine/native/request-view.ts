@@ -64,7 +64,7 @@ export class RequestView {
     return (flagsOf(this.#text, this.#at) & REQUEST_FLAG.EXPECTS) !== 0
   }
 
-  /** Whether a trusted proxy says that the client uses https. */
+  /** Whether a trusted proxy reports that the client uses https. */
   get isSecure(): boolean {
     return isSecure(this.#text, this.#at)
   }

@@ -286,7 +286,7 @@ export class Ring {
 
   /** Finds room for `count` consecutive bytes and returns its offset. */
   #reserve(count: number): number {
-    // Only fields can be so long: large bodies are passed beside the ring.
+    // Only fields can exceed the ring: large bodies are passed outside of it.
     assertFits(count)
     const size = (count + 3) & ~3
     let at = this.#tail & (RING_BYTES - 1)

@@ -5,7 +5,7 @@
 import { countAbandoned, countHeld } from './gc-pressure.ts'
 import { isResizable } from './ring.ts'
 
-/** The engine is told what a stream buffers when that changes by this much. */
+/** The engine is notified of what a stream buffers each time that changes by this many bytes. */
 export const UNSENT_STEP = 65_536
 
 /** The size of the buffers that the engine keeps for response chunks. */

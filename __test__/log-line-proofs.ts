@@ -1,0 +1,202 @@
+// Each line of the error log with the test that proves it, as in proofs.ts.
+
+import type { LogLineName } from '../ts/log/log-lines.ts'
+import { proof } from './proofs.ts'
+
+const P = 'process'
+
+/** Proofs of the lines of the error log. */
+export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
+  openFileLimit: proof('docs/faq.spec.ts', 'How can I raise the number of open files?'),
+  notifyFailed: proof(
+    `${P}/systemd.spec.ts`,
+    'a notification that fails does not keep it from serving',
+  ),
+  notifyUnavailable: proof(
+    `${P}/systemd.spec.ts`,
+    'a notification that fails does not keep it from serving',
+  ),
+  socketFromSystemd: proof(`${P}/systemd.spec.ts`, 'serves the socket of systemd instead of bind'),
+  starting: proof(
+    `${P}/identity.spec.ts`,
+    'the application sees its worker, its instance, the port and no channel of node',
+  ),
+  listening: proof(`${P}/systemd.spec.ts`, 'serves the socket of systemd instead of bind'),
+  usingEngine: proof(
+    `${P}/blocked.spec.ts`,
+    'without the addon a JavaScript thread finds the place',
+  ),
+  addressInUse: proof(`${P}/taken.spec.ts`, 'a port in use: 1, after five tries'),
+  retryingBind: proof(`${P}/taken.spec.ts`, 'TERM while the port is waited for: 0'),
+  extraListening: proof(
+    `${P}/extra-listeners.spec.ts`,
+    "every worker listens on the extra server's port, through a reload",
+  ),
+  extraListenFailed: proof(
+    `${P}/extra-listeners.spec.ts`,
+    "a extra port that is taken is the program's to deal with",
+  ),
+  handlingSignal: proof(
+    `${P}/output.spec.ts`,
+    'a logger of the operator writes the error log, in arbiter and workers',
+  ),
+  workerBooting: proof(
+    `${P}/failures.spec.ts`,
+    'max_requests replaces a worker once its successor is ready',
+  ),
+  workerReady: proof(
+    `${P}/signals.spec.ts`,
+    'HUP takes new settings: workers, environment, addresses',
+  ),
+  workerExiting: proof(`${P}/failures.spec.ts`, 'after an uncaught error a successor comes first'),
+  workerSignaled: proof(
+    `${P}/booting.spec.ts`,
+    'INT to a worker that serves: replaced at once, and no crash',
+  ),
+  workerTerminated: proof(`${P}/failures.spec.ts`, 'a killed worker is replaced at once'),
+  workerKilledBySignal: proof(
+    'arbiter/arbiter.spec.ts',
+    'a worker killed by SIGSEGV is logged as a warning',
+  ),
+  workerKilled: proof(
+    'arbiter/arbiter.spec.ts',
+    'a worker without a heartbeat is replaced, aborted and then killed',
+  ),
+  workerKilledExternally: proof(`${P}/failures.spec.ts`, 'a killed worker is replaced at once'),
+  workerKilledByOom: proof(
+    `${P}/memory.spec.ts`,
+    'an out-of-memory kill by the kernel is logged as such',
+  ),
+  workerHeapFull: proof(
+    `${P}/memory.spec.ts`,
+    'a full heap is named, the others serve on, pauses grow',
+  ),
+  workerExited: proof(
+    `${P}/failures.spec.ts`,
+    'workers that end by themselves are replaced after growing pauses',
+  ),
+  restartDelayed: proof(
+    `${P}/memory.spec.ts`,
+    'a full heap is named, the others serve on, pauses grow',
+  ),
+  workerRecycled: proof(
+    `${P}/failures.spec.ts`,
+    'max_requests replaces a worker once its successor is ready',
+  ),
+  workerTimeout: proof(
+    `${P}/failures.spec.ts`,
+    'a blocked event loop is ended after timeout and replaced',
+  ),
+  blockedInJavaScript: proof(
+    `${P}/blocked.spec.ts`,
+    'a place in a file with a source map is the place in what was written',
+  ),
+  blockedInSystemCall: proof(`${P}/blocked.spec.ts`, 'blocked in the system call openat'),
+  blockedInNativeCode: proof(
+    'arbiter/arbiter.spec.ts',
+    'the block report is logged before a blocked worker is aborted',
+  ),
+  inFlightRequests: proof(
+    'arbiter/arbiter.spec.ts',
+    'the block report is logged before a blocked worker is aborted',
+  ),
+  killingWorker: proof(
+    `${P}/reload.spec.ts`,
+    'a short request is finished, and a blocked worker is killed',
+  ),
+  workerCountLimited: proof(
+    `${P}/signals.spec.ts`,
+    'TTIN adds a worker, TTOU takes the oldest away but never the last',
+  ),
+  reloadComplete: proof(
+    `${P}/signals.spec.ts`,
+    'HUP takes new settings: workers, environment, addresses',
+  ),
+  reloadFailed: proof(
+    `${P}/binds.spec.ts`,
+    'a port that is taken at a reload: a message, and the old set serves on',
+  ),
+  fileChanged: proof(`${P}/reload.spec.ts`, 'a file that is saved is served, and nothing is lost'),
+  watchingPath: proof(`${P}/reload.spec.ts`, 'a file that is saved is served, and nothing is lost'),
+  watcherFailed: proof(
+    'arbiter/dev-reload.spec.ts',
+    'a file watcher that cannot start does not stop the server',
+  ),
+  backlogMetricUnavailable: proof(
+    `${P}/statsd.spec.ts`,
+    'without the addon the backlog is unknown, which is logged once',
+  ),
+  upgradeStarting: proof(`${P}/upgrade.spec.ts`, 'USR2 and TERM to the old arbiter lose nothing'),
+  takingOver: proof(`${P}/upgrade.spec.ts`, 'USR2 and TERM to the old arbiter lose nothing'),
+  upgradeFailed: proof(
+    `${P}/upgrade.spec.ts`,
+    'a new arbiter that cannot start does not change the old one',
+  ),
+  upgradeReady: proof(
+    `${P}/upgrade.spec.ts`,
+    'the old arbiter is killed: the new one has everything',
+  ),
+  promoted: proof(`${P}/upgrade.spec.ts`, 'USR2 and TERM to the old arbiter lose nothing'),
+  signalRefused: proof(`${P}/upgrade.spec.ts`, 'USR2 and TERM to the old arbiter lose nothing'),
+  stoppingAllWorkers: proof(`${P}/upgrade.spec.ts`, 'USR2, WINCH and the way back lose nothing'),
+  winchIgnored: proof(
+    `${P}/signals.spec.ts`,
+    'WINCH is ignored in the foreground, where a terminal sends it',
+  ),
+  restartingAllWorkers: proof(`${P}/upgrade.spec.ts`, 'USR2, WINCH and the way back lose nothing'),
+  quickShutdown: proof(
+    `${P}/signals.spec.ts`,
+    'INT during a graceful stop ends it within two seconds',
+  ),
+  shutDown: proof(
+    `${P}/identity.spec.ts`,
+    'the application sees its worker, its instance, the port and no channel of node',
+  ),
+  shutDownAfterError: proof(
+    'arbiter/arbiter.spec.ts',
+    'a start whose application fails exits with its status and logs one message',
+  ),
+  shutdownReason: proof(
+    'arbiter/arbiter.spec.ts',
+    'a start whose application fails exits with its status and logs one message',
+  ),
+  hookFailed: proof(`${P}/hooks.spec.ts`, 'hooks come in their order and in their process'),
+  unexpectedError: proof(
+    'arbiter/arbiter.spec.ts',
+    'a reload whose settings cannot be read changes nothing',
+  ),
+  workerEngine: proof(
+    `${P}/blocked.spec.ts`,
+    'without the addon a JavaScript thread finds the place',
+  ),
+  blockWatcherStarted: proof(
+    `${P}/blocked.spec.ts`,
+    'without the addon a JavaScript thread finds the place',
+  ),
+  serverClosedByApp: proof(
+    `${P}/extra-listeners.spec.ts`,
+    'a worker whose program closes its server accepts nothing until it listens again',
+  ),
+  appIgnoresSigterm: proof(`${P}/app-sigterm.spec.ts`, 'it has no longer than graceful_timeout'),
+  uncaughtError: proof(`${P}/output.spec.ts`, 'both logs as JSON, whatever is in them'),
+  unhandledRejection: proof(
+    `${P}/failures.spec.ts`,
+    'a handler that throws or rejects gets 500, and the worker keeps serving',
+  ),
+  requestFailed: proof('http/errors.spec.ts', 'gets a 500 response and is logged'),
+  responseBodyFailed: proof(
+    'http/errors.spec.ts',
+    'a response body that fails is cut off and logged',
+  ),
+  waitUntilRejected: proof(
+    `${P}/background.spec.ts`,
+    'work that fails is logged, and nothing else happens',
+  ),
+  shutdownFailed: proof(
+    `${P}/hooks.spec.ts`,
+    'a shutdown that fails is logged, and the worker ends all the same',
+  ),
+}
+
+/** No test can cause these: a file system that stops reporting changes, a thread that fails. */
+export const UNPROVED_LINES: readonly LogLineName[] = ['watchFailed', 'blockWatcherFailed']
