@@ -24,8 +24,8 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Whether the descriptor is the only state, and its next event will be reported. TLS has state
-    /// of its own.
+    /// Whether the descriptor is the only state of the stream, and its next event will be reported.
+    /// TLS has state of its own.
     pub fn can_make_idle(&self) -> bool {
         match self {
             Self::Plain(socket) => socket.can_make_idle(),
@@ -143,7 +143,7 @@ impl Stream {
             SocketOption::KeepAlive(on, 0) => socket.set_keepalive(on),
             SocketOption::KeepAlive(false, _) => socket.set_keepalive(false),
             SocketOption::KeepAlive(true, seconds) => {
-                // libuv's interval and number of probes.
+                // The interval and the number of probes are those of libuv.
                 let keep_alive = TcpKeepalive::new()
                     .with_time(Duration::from_secs(seconds.into()))
                     .with_interval(Duration::from_secs(1))
@@ -166,12 +166,12 @@ impl Stream {
 
 /// Makes closing the socket send a reset to the peer.
 pub(crate) fn reset_on_close(socket: &impl AsFd) {
-    // Otherwise the kernel keeps sending to a client that does not read. A unix socket has no such
-    // option.
+    // If this fails, the kernel keeps sending to a client that does not read, which only wastes
+    // bandwidth. A unix socket has no such option.
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
-/// The interface for tokio and h2. It yields to other tasks after a number of reads and writes. A
+/// The interface for Tokio and h2. It yields to other tasks after a number of reads and writes. A
 /// write has taken the bytes that it reports, even if TLS still holds some of them until a flush.
 impl AsyncRead for Stream {
     fn poll_read(

@@ -28,7 +28,7 @@ pub(super) struct AcceptLoop {
     is_paused: bool,
     /// Since when a connection has been left in a queue for other workers, in microseconds.
     left_since_us: Option<u64>,
-    /// Until then, failures for lack of descriptors or memory are not reported.
+    /// The time until which a lack of descriptors or memory is not reported again, in microseconds.
     errors_silent_until_us: u64,
     /// The pause after the next failure for lack of descriptors or memory.
     backoff_ms: u64,
@@ -44,7 +44,7 @@ struct Listener {
     fd: OwnedFd,
     server_id: u32,
     is_tls: bool,
-    /// The number of connections accepted from it.
+    /// The number of connections accepted from this listener.
     accepted: u64,
 }
 
@@ -53,9 +53,11 @@ struct Listener {
 enum AcceptPhase {
     /// The listeners are polled.
     Armed,
-    /// The listeners are not polled until then: a connection is left to other workers.
+    /// The listeners are not polled until the given time, because a connection is left to other
+    /// workers.
     Leaving { until_us: u64 },
-    /// The listeners are not polled until then: descriptors or memory have run out.
+    /// The listeners are not polled until the given time, because descriptors or memory have run
+    /// out.
     Exhausted { until_us: u64 },
     /// The listeners are not polled: the acceptor is paused or has none.
     Idle,

@@ -1,9 +1,9 @@
 //! Decides which worker takes the next connection.
 //!
-//! A worker takes it while its count then stays within `slack` of the least loaded worker's.
-//! Otherwise the connection stays in the queue, and the worker kicks that worker. The counts are
-//! read without ordering, so two workers may each take one where one was due. The next decisions
-//! even that out.
+//! A worker takes it if its own count then stays within `slack` of the least loaded worker's.
+//! Otherwise the connection stays in the queue, and this worker kicks the least loaded one. The
+//! counts are read without memory ordering, so two workers may each take a connection where only
+//! one should. The next decisions even that out.
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;

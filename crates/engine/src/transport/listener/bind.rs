@@ -64,8 +64,8 @@ pub fn bind_tcp(host: &str, port: u16, options: TcpOptions) -> io::Result<OwnedF
 }
 
 /// Binds a unix socket and listens. A path that starts with a zero byte is an abstract address. The
-/// file has the mode 0777 minus the process's umask. An existing file is not removed: only the
-/// caller knows whether it may be.
+/// file has the mode 0777 without the bits of the process's umask. An existing file is not removed:
+/// only the caller knows whether it may be.
 ///
 /// # Errors
 ///
@@ -81,13 +81,13 @@ pub fn bind_unix(path: &[u8], listen_backlog: u32) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// Prepares an inherited stream socket as those bound here, and makes it listen. A socket that
+/// Configures an inherited stream socket like those bound here, and makes it listen. A socket that
 /// already listens keeps its queue.
 ///
 /// # Errors
 ///
-/// EBADF, ENOTSOCK or EPROTOTYPE when it is no stream socket; otherwise the errors of the system
-/// calls.
+/// EBADF, ENOTSOCK or EPROTOTYPE when the descriptor is not a stream socket; otherwise the errors
+/// of the system calls.
 pub fn adopt_listener(fd: RawFd, listen_backlog: u32) -> io::Result<()> {
     let socket = borrow(fd)?;
     if socket.r#type()? != Type::STREAM {
@@ -159,13 +159,14 @@ fn backlog(wanted: u32) -> i32 {
     i32::try_from(wanted).unwrap_or(i32::MAX)
 }
 
-/// A socket that is not closed when it is dropped.
+/// Borrows a descriptor as a socket that is not closed when it is dropped.
 fn borrow(fd: RawFd) -> io::Result<ManuallyDrop<Socket>> {
-    // SAFETY: F_GETFD takes no pointer and fails for what is not an open descriptor.
+    // SAFETY: `F_GETFD` takes no pointer, and it fails if the descriptor is not open.
     if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: open as just checked, hence not negative; never closed through this value.
+    // SAFETY: the descriptor is open, as just checked, so it is not negative. It is never closed
+    // through this value.
     Ok(ManuallyDrop::new(unsafe { Socket::from_raw_fd(fd) }))
 }
 

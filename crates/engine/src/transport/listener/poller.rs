@@ -32,7 +32,7 @@ pub(super) fn any_pending<'a>(listeners: impl Iterator<Item = &'a OwnedFd>) -> b
         .any(|each| poll(&mut [each], 0).is_ok_and(|ready| ready > 0))
 }
 
-/// Writes to an event descriptor, which wakes the process that waits for it.
+/// Kicks a worker: writes to the event descriptor that its acceptor waits for.
 pub(super) fn signal(kick: RawFd) {
     let one = 1_u64.to_ne_bytes();
     // SAFETY: the buffer is alive and eight bytes long. The possible errors are a full counter,

@@ -15,8 +15,8 @@ pub(super) fn encode_data<Data>(out: &mut Vec<u8>, mut data: EncodeTlsData<'_, D
     });
 }
 
-/// Appends the bytes of `write` to `out`. The first call of `write` gets no space, to learn how
-/// much it needs.
+/// Appends the bytes that `write` produces to `out`, and returns whether there were any. The first
+/// call of `write` gets no space, to learn how much it needs.
 pub(super) fn encode(
     out: &mut Vec<u8>,
     mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,
@@ -69,8 +69,7 @@ pub(super) fn drain(
     result
 }
 
-/// Passes the scratch buffer of the thread to `work`. No connection needs it from one turn to the
-/// next.
+/// Passes the scratch buffer of the thread to `work`. No connection needs its content afterwards.
 pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -81,7 +80,7 @@ pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     })
 }
 
-/// An empty buffer with more capacity than this is freed.
+/// The largest capacity, in bytes, that is kept for an empty buffer.
 const MAX_RETAINED_TLS_BUFFER_BYTES: usize = 1_024;
-/// Four full records with the overhead of TLS.
+/// The size of the scratch buffer, in bytes: four full records with the overhead of TLS.
 const SCRATCH_BYTES: usize = 66_560;

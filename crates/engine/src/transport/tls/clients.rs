@@ -137,8 +137,8 @@ impl ClientVerifier {
     }
 }
 
-/// The subject and issuer of a certificate. For one that cannot be read, the trust store reports
-/// the error.
+/// Returns the subject and the issuer of a certificate, or `None` if it cannot be parsed. The trust
+/// store reports the error of such a certificate.
 fn names_of(certificate: &CertificateDer<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     Some((certificate.subject().to_vec(), certificate.issuer().to_vec()))

@@ -38,7 +38,7 @@ pub(crate) struct Handshakes {
     rate: HandshakeRate,
 }
 
-/// One handshake. It stays in the queue until its deadline, even if it completes earlier.
+/// One handshake as the queue holds it. A finished one may stay in the queue until its deadline.
 struct PendingHandshake {
     started_at_ms: u64,
     deadline_ms: Cell<u64>,
@@ -49,7 +49,7 @@ struct PendingHandshake {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum HandshakeState {
     Open,
-    /// Its deadline has passed, or it has been evicted.
+    /// The deadline has passed, or the handshake was evicted.
     Aborted,
     /// It has completed or failed.
     Finished,
@@ -166,7 +166,7 @@ pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
     }
 }
 
-/// The task of a handshake.
+/// The task that runs one handshake.
 struct HandshakeTask {
     ctx: Rc<Context>,
     /// The permit of the connection, until it is passed to the protocol.
@@ -260,8 +260,9 @@ impl HandshakeTask {
     }
 }
 
-/// Removes a PROXY protocol header from the first bytes. Returns false while it is incomplete. A
-/// peer that is not trusted is disconnected, because a response would have to be encrypted.
+/// Removes a PROXY protocol header from the first bytes. Returns `false` while it is incomplete. An
+/// invalid header, or one from a peer that is not trusted, aborts the connection: a response would
+/// have to be encrypted.
 fn read_proxy_header(
     first_bytes: &mut Vec<u8>,
     permit: Option<&mut ConnectionPermit>,

@@ -27,7 +27,7 @@ pub(crate) struct TlsStream {
     out: Vec<u8>,
     /// Plaintext bytes that `poll_send` has encrypted but not yet reported as written.
     unreported_bytes: usize,
-    /// The bytes in `out` wait for the next write, to share its packet.
+    /// Whether the bytes in `out` wait for the next write, to share its packet.
     holds_output: bool,
     /// The next write is sent together with `close_notify`.
     is_last_write_next: bool,
@@ -396,5 +396,5 @@ const MIN_READ_BYTES: usize = 16_384;
 const MAX_PLAINTEXT_BYTES: usize = 49_152;
 /// Maximum number of unprocessed bytes of a handshake: rustls accepts messages of up to 64 KiB.
 const MAX_HANDSHAKE_BYTES: usize = 81_920;
-/// With more unsent output than this, no more input is read.
+/// The number of unsent bytes from which on no more input is read.
 const MAX_PENDING_OUTPUT_BYTES: usize = 65_536;

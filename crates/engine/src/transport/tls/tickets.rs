@@ -74,7 +74,8 @@ impl ProducesTickets for TicketKeys {
     }
 }
 
-/// Half a day: the arbiter generates a key as often, and keeps the previous one.
+/// The lifetime of a ticket, in seconds: half a day. The arbiter generates a key as often, and
+/// keeps the previous one.
 const TICKET_LIFETIME_SECONDS: u32 = 43_200;
 const KEY_NAME_BYTES: usize = 16;
 const TAG_BYTES: usize = 16;
