@@ -64,7 +64,7 @@ pub fn check(input: &[u8]) {
             assert_eq!(
                 report.client,
                 expected_client(&fields, &limits.parse_policy.forwarded_allow_ips)
-            )
+            );
         }
         ForwardedHeaders::Forwarded => {}
     }
