@@ -26,7 +26,8 @@ pub(super) struct AcceptLoop {
     phase: AcceptPhase,
     /// Whether the caller has paused the acceptor.
     is_paused: bool,
-    /// Since when a connection has been left in a queue for other workers, in microseconds.
+    /// The time since which a connection has been left in a queue for other workers, in
+    /// microseconds.
     left_since_us: Option<u64>,
     /// The time until which a lack of descriptors or memory is not reported again, in microseconds.
     errors_silent_until_us: u64,

@@ -19,9 +19,9 @@ pub(super) use fallback::Poller;
 /// examines the queues after every wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ready {
-    /// Commands are pending.
+    /// Whether commands are pending.
     pub(super) has_commands: bool,
-    /// The other end of the lifeline has been closed.
+    /// Whether the other end of the lifeline is closed: the arbiter has exited.
     pub(super) is_orphaned: bool,
 }
 
@@ -146,7 +146,8 @@ mod epoll {
                     KICK => self.kick.iter().for_each(drain),
                     LIFELINE => {
                         ready.is_orphaned = true;
-                        // It reports the same event without end, and has no other.
+                        // The lifeline would report its end in every further wait, and nothing
+                        // else.
                         if let Some(lifeline) = self.lifeline.take() {
                             self.delete(&lifeline);
                         }
