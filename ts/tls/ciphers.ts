@@ -10,7 +10,7 @@ export interface CipherSuite {
   readonly version: '1.2' | '1.3'
 }
 
-/** All supported suites, in order of preference. */
+/** All supported suites. */
 export const CIPHER_SUITES: readonly CipherSuite[] = [
   tls13Suite(0x1302, 'TLS_AES_256_GCM_SHA384'),
   tls13Suite(0x1301, 'TLS_AES_128_GCM_SHA256'),
