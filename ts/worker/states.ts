@@ -103,12 +103,12 @@ export type LifecycleAction =
   | 'applyTls'
 
 /** A cell of the table: the action runs first, in the old state. */
-export interface Transition {
+export interface LifecycleStep {
   readonly next: LifecycleState
   readonly action: LifecycleAction
 }
 
-type Row = Readonly<Record<LifecycleEvent, Transition>>
+type LifecycleRow = Readonly<Record<LifecycleEvent, LifecycleStep>>
 
 /** Events that mean the same in every state before the exit. */
 const ALWAYS = {
@@ -124,7 +124,7 @@ const EXIT_NOW = {
 } as const
 
 /** The lifecycle table. */
-export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
+export const LIFECYCLE: Readonly<Record<LifecycleState, LifecycleRow>> = {
   booting: row('booting', {
     ...ALWAYS,
     boot: 'startBoot',
@@ -195,7 +195,7 @@ export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
   gone: row('gone', {}),
 }
 
-function to(next: LifecycleState, action: LifecycleAction = 'none'): Transition {
+function to(next: LifecycleState, action: LifecycleAction = 'none'): LifecycleStep {
   return { next, action }
 }
 
@@ -205,9 +205,9 @@ function to(next: LifecycleState, action: LifecycleAction = 'none'): Transition 
  */
 function row(
   state: LifecycleState,
-  cells: Partial<Record<LifecycleEvent, Transition | LifecycleAction>>,
-): Row {
-  const complete = (event: LifecycleEvent): Transition => {
+  cells: Partial<Record<LifecycleEvent, LifecycleStep | LifecycleAction>>,
+): LifecycleRow {
+  const complete = (event: LifecycleEvent): LifecycleStep => {
     const cell = cells[event] ?? 'none'
     return typeof cell === 'string' ? to(state, cell) : cell
   }
