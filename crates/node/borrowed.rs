@@ -1,5 +1,6 @@
-//! Buffers of the application that are sent from where they are. A reference keeps each alive until the I/O thread has
-//! sent it, or has given its client up; JavaScript's thread, which alone may, lets it go then.
+//! Borrowed buffers: buffers of the application that the engine sends without a copy. A reference
+//! keeps each one alive until the I/O thread has sent it or has given up its client. Only
+//! JavaScript's thread may delete the reference, and does so then.
 #![allow(unsafe_code, reason = "Node-API is a C interface, and the memory is JavaScript's")]
 
 use std::ptr;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use monoceros_engine::buffers::borrowed::ReturnedBuffers;
 use napi::{Env, sys};
 
-/// Bytes of JavaScript's, and the reference that keeps them.
+/// Bytes that belong to JavaScript, and the reference that keeps them alive.
 struct BorrowedBuffer {
     data: *const u8,
     len: usize,
@@ -17,9 +18,9 @@ struct BorrowedBuffer {
     returned: Arc<ReturnedBuffers>,
 }
 
-// SAFETY: the memory does not move, and lives until `reference` is deleted, which happens on JavaScript's thread after
-// this has been dropped; nothing else here belongs to a thread. That nobody writes into it meanwhile is the
-// application's duty, as it is with node's own sockets: 'finish' says when it is over.
+// SAFETY: the memory does not move. It lives until `reference` is deleted on JavaScript's thread,
+// after this value has been dropped. Nothing else here belongs to a thread. The application must
+// not write into the memory before 'finish', as with Node's own sockets.
 unsafe impl Send for BorrowedBuffer {}
 
 impl AsRef<[u8]> for BorrowedBuffer {
@@ -43,7 +44,8 @@ pub(crate) fn lend(
 ) -> Option<Bytes> {
     let mut reference = ptr::null_mut();
     let (mut data, mut len) = (ptr::null_mut(), 0);
-    // SAFETY: on the environment's thread, with a value of it; a value of another kind makes the call fail.
+    // SAFETY: this runs on the environment's thread, with a value of that environment. A value of
+    // another type makes the call fail.
     let found = unsafe {
         sys::napi_get_buffer_info(env.raw(), piece, &mut data, &mut len) == sys::Status::napi_ok
             && !data.is_null()
@@ -54,10 +56,11 @@ pub(crate) fn lend(
     found.then(|| Bytes::from_owner(BorrowedBuffer { data: data.cast(), len, reference, returned }))
 }
 
-/// Lets go of what has been sent.
+/// Deletes the references to buffers that have been sent.
 pub(crate) fn release(env: Env, returned: &ReturnedBuffers) {
     for reference in returned.take() {
-        // SAFETY: on the environment's thread; each reference comes back once, when nothing points there any more.
+        // SAFETY: this runs on the environment's thread. Each reference comes back once, when
+        // nothing points to its memory any more.
         unsafe { sys::napi_delete_reference(env.raw(), reference as sys::napi_ref) };
     }
 }

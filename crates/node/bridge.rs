@@ -1,9 +1,10 @@
-//! The crossing's JavaScript end: the I/O thread of an environment, the pipe that wakes JavaScript, the memory of the
-//! ring.
+//! JavaScript's end of the bridge: the I/O thread of an environment, the pipe that wakes
+//! JavaScript, and the memory of the ring.
 //!
-//! JavaScript is woken by a byte in a pipe whose other end is a `net.Socket` there, not by a thread-safe function:
-//! that one holds its mutex while it wakes, so on a busy core the woken thread ran into it at once (three futex calls
-//! and two switches of threads more for each wake, measured).
+//! A byte in a pipe wakes JavaScript, where a `net.Socket` reads the other end. A thread-safe
+//! function would hold its mutex while it wakes JavaScript. On a busy core the woken thread then
+//! blocked on that mutex at once. Each wake cost three more futex calls and two more thread
+//! switches, measured.
 #![allow(unsafe_code, reason = "Node-API is a C interface")]
 
 use std::cell::RefCell;
@@ -31,10 +32,10 @@ use napi::{Env, sys};
 use crate::borrowed;
 use crate::engine::failed;
 
-/// An end of a pipe that is written without waiting. A pipe costs each wake less than a pair of sockets, which makes a
-/// buffer of every byte.
+/// Makes writes to an end of the pipe non-blocking. A wake through a pipe costs less than through a
+/// socket pair, which allocates a buffer for every byte.
 fn unblocked(end: OwnedFd) -> io::Result<File> {
-    // The standard library has this call for sockets alone; it asks no more of a descriptor than that it is one.
+    // The standard library has this call for sockets only; it works on any descriptor.
     let end = UnixStream::from(end);
     end.set_nonblocking(true)?;
     Ok(File::from(OwnedFd::from(end)))
@@ -70,7 +71,7 @@ struct Taken {
 pub(crate) enum Given<T> {
     /// The piece.
     Made(T),
-    /// So many pieces are in the memory that it has brought.
+    /// This many chunks were copied into the caller's memory.
     Copied(u32),
 }
 
@@ -84,8 +85,8 @@ impl Bridge {
         lifeline: Option<i32>,
         mut ring: Uint8Array,
     ) -> Result<Self, Error> {
-        // SAFETY: the array is referenced by `State` until the I/O thread has been joined, and JavaScript never
-        // detaches or resizes it.
+        // SAFETY: `State` references the array until the I/O thread has been joined, and JavaScript
+        // never detaches or resizes it.
         let (memory, len) = unsafe {
             let memory = ring.as_mut();
             (memory.as_mut_ptr(), memory.len())
@@ -104,7 +105,7 @@ impl Bridge {
             lifeline,
             access,
             statsd,
-            // A full pipe has woken JavaScript already; a closed one has nobody left to wake.
+            // A full pipe has woken JavaScript already; a closed pipe has no reader to wake.
             wake_javascript: Box::new(move || drop((&waker).write(&[1]))),
         })?;
         let state = Rc::new(State {
@@ -114,7 +115,8 @@ impl Bridge {
             ring: RefCell::new(Some(ring)),
         });
         let context = Rc::into_raw(state.clone()).cast_mut().cast();
-        // SAFETY: on the environment's thread; the count just leaked is given back by `teardown` or by `stop`.
+        // SAFETY: this runs on the environment's thread. `teardown` or `stop` gives back the count
+        // leaked just above.
         unsafe { sys::napi_add_env_cleanup_hook(env.raw(), Some(teardown), context) };
         Ok(Self { state, wake_fd: woken.into_raw_fd() })
     }
@@ -125,7 +127,8 @@ impl Bridge {
         io.as_ref().map(call).ok_or_else(|| failed(Error::closed()))
     }
 
-    /// Takes the next part of a batch, or the next batch, and gives its text to `read`; `None` when nothing waits.
+    /// Takes the next part of a batch, or the next batch, and passes its text to `read`. Returns
+    /// `None` when nothing waits.
     pub(crate) fn take<T>(&self, env: Env, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let taken = &mut *self.state.batch.borrow_mut();
         if taken.end.text == taken.batch.text.len() {
@@ -141,8 +144,8 @@ impl Bridge {
         (start.text < taken.end.text).then(|| read(&taken.batch.text[start.text..taken.end.text]))
     }
 
-    /// Copies the next pieces of bodies in the part that was taken last into `room`, or gives `read` the one that is
-    /// next, where it is not short.
+    /// Copies the next short body chunks of the part that was taken last into `room`. If the next
+    /// chunk is not short, passes it to `read` instead.
     pub(crate) fn chunk<T>(
         &self,
         room: &mut [u8],
@@ -158,7 +161,8 @@ impl Bridge {
         Given::Made(read(taken.batch.take_chunk(number)))
     }
 
-    /// Lends a Buffer to the I/O thread as the next piece beside the ring; says whether it could.
+    /// Lends a Buffer to the I/O thread as the next piece beside the ring. Returns whether it
+    /// could.
     pub(crate) fn lend(&self, env: Env, chunk: sys::napi_value) -> napi::Result<bool, String> {
         let lent = borrowed::lend(env, chunk, &self.state.returned);
         let could = lent.is_some();
@@ -173,8 +177,8 @@ impl Bridge {
         borrowed::release(env, &self.state.returned);
         self.state.ring.borrow_mut().take();
         let context = Rc::as_ptr(&self.state);
-        // SAFETY: on the environment's thread; the hook has not run, or there would have been no I/O thread, so its
-        // count is still out and is given back here in its place.
+        // SAFETY: this runs on the environment's thread. The hook has not run, or there would be no
+        // I/O thread. Its count is therefore still leaked, and is given back here.
         unsafe {
             sys::napi_remove_env_cleanup_hook(env.raw(), Some(teardown), context.cast_mut().cast());
             Rc::decrement_strong_count(context);
@@ -182,14 +186,15 @@ impl Bridge {
     }
 }
 
-/// The environment ends: join the I/O thread and let the memory go.
+/// The environment ends: joins the I/O thread and frees the memory.
 unsafe extern "C" fn teardown(context: *mut c_void) {
     // SAFETY: the count that `Bridge::start` leaked; the hook runs once.
     let state = unsafe { Rc::from_raw(context.cast::<State>().cast_const()) };
-    // A panic must not unwind into Node; the environment is going either way.
+    // A panic must not unwind into Node; the environment ends in either case.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         drop(state.io.borrow_mut().take());
-        // The reference cannot be deleted once the environment is going; Node frees the memory with it.
+        // The reference cannot be deleted while the environment ends; Node frees the memory with
+        // it.
         std::mem::forget(state.ring.borrow_mut().take());
     }));
 }

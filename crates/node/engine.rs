@@ -1,4 +1,5 @@
-//! The class that `ts/engine/native/engine.ts` drives: one for each JavaScript environment that serves.
+//! The class that `ts/engine/native/engine.ts` uses. Each JavaScript environment that serves has
+//! one.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::settings::{self, EngineOptions, NodeLimits, ServerOverrides};
 use crate::system_error::system_error;
 use crate::tls::{TlsMaterial, server};
 
-/// Where this worker stands among the others of its arbiter.
+/// The place of this worker among the workers of its arbiter.
 #[napi(object)]
 pub struct EngineSeat {
     /// The scoreboard's descriptor.
@@ -37,8 +38,8 @@ pub struct Engine {
 
 #[napi]
 impl Engine {
-    /// Starts the I/O thread. JavaScript writes responses into `ring`, whose length is a power of two and
-    /// the bytes of the ring's header. `settings` has settings by their names.
+    /// Starts the I/O thread. JavaScript writes responses into `ring`, whose length is a power of
+    /// two plus the bytes of the ring's header. `settings` has settings by their names.
     #[napi(
         constructor,
         catch_unwind,
@@ -68,7 +69,8 @@ impl Engine {
             .map_err(failed)
     }
 
-    /// The descriptor that becomes readable when there is something to `take`; the caller reads and closes it.
+    /// The descriptor that becomes readable when a batch waits for `take`; the caller reads and
+    /// closes it.
     #[napi(getter)]
     pub fn wake_fd(&self) -> i32 {
         self.bridge.wake_fd
@@ -81,15 +83,17 @@ impl Engine {
         text.map_err(|error| napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone()))
     }
 
-    /// The next piece of a body that the text of the last part refers to. Short ones are copied into `room` instead, as
-    /// many as there are, each behind its length in two bytes, and their number is returned.
+    /// Returns the next body chunk that the text of the last part refers to. Short chunks are
+    /// copied into `room` instead, as many as there are. Each follows its length in two bytes, and
+    /// their number is returned.
     #[napi(catch_unwind)]
     pub fn chunk<'env>(
         &self,
         env: &'env Env,
         mut room: Uint8ArraySlice<'_>,
     ) -> napi::Result<Either<BufferSlice<'env>, u32>, String> {
-        // SAFETY: on JavaScript's thread, which alone has the memory, and runs nothing meanwhile.
+        // SAFETY: only JavaScript's thread has the memory, and it runs nothing else during this
+        // call.
         let room = unsafe { room.as_mut() };
         let given = self.bridge.chunk(room, |chunk| match chunk {
             BodyChunk::Short(bytes) => BufferSlice::copy_from(env, bytes),
@@ -98,8 +102,8 @@ impl Engine {
             }
             BodyChunk::Own(bytes) => {
                 let (data, len) = (bytes.as_ptr().cast_mut(), bytes.len());
-                // SAFETY: the bytes live until JavaScript has let go of the Buffer, nobody else has them, and no two
-                // pieces share any.
+                // SAFETY: the bytes live until JavaScript has freed the Buffer. Nothing else refers
+                // to them, and no two chunks share any.
                 unsafe { BufferSlice::from_external(env, data, len, bytes, |_, bytes| drop(bytes)) }
             }
         });
@@ -111,7 +115,8 @@ impl Engine {
         }
     }
 
-    /// Takes over a listening descriptor and accepts from it for the server `server_id`: with TLS, if it is `secure`.
+    /// Takes over a listening descriptor and accepts from it for the server with the id
+    /// `server_id`, with TLS if it is `secure`.
     #[napi(catch_unwind)]
     pub fn listen(
         &self,
@@ -122,7 +127,8 @@ impl Engine {
         if fd < 0 {
             return Err(napi::Error::new("EBADF".into(), format!("listen EBADF: descriptor {fd}")));
         }
-        // SAFETY: the caller gives the descriptor away; `ts/engine/native/engine.ts` passes each one once.
+        // SAFETY: the caller gives the descriptor away; `ts/engine/native/engine.ts` passes each
+        // one once.
         let listener = unsafe { OwnedFd::from_raw_fd(fd) };
         self.bridge.with(|io| {
             if secure == Some(true) {
@@ -133,7 +139,7 @@ impl Engine {
         })
     }
 
-    /// Says how the server `server_id` does TLS with connections that begin from now on.
+    /// Sets how the server with this server id does TLS with connections that begin from now on.
     #[napi(catch_unwind)]
     pub fn set_tls(&self, server_id: u32, material: TlsMaterial) -> napi::Result<(), String> {
         let server = server(material)?;
@@ -180,7 +186,8 @@ impl Engine {
         held.map(|held| settings::settings_object(env, &held)).transpose()
     }
 
-    /// Says whether refusals to clients of the server `server_id` are told.
+    /// Sets whether refusals to clients of the server with this server id are reported to
+    /// JavaScript.
     #[napi(catch_unwind)]
     pub fn report_refusals(&self, server_id: u32, on: bool) -> napi::Result<(), String> {
         self.bridge.with(|io| io.report_refusals(server_id, on))
@@ -192,7 +199,7 @@ impl Engine {
         self.bridge.with(|io| io.abort_connections(server_id, idle_only))
     }
 
-    /// Accepts nothing until `resume`; what comes stays in the queue for other workers.
+    /// Accepts nothing until `resume`; new connections stay in the queue for other workers.
     #[napi(catch_unwind)]
     pub fn pause(&self) -> napi::Result<(), String> {
         self.bridge.with(|io| io.pause())
@@ -204,8 +211,9 @@ impl Engine {
         self.bridge.with(|io| io.resume())
     }
 
-    /// Closes every listener and ends every connection soon, idle ones after so many milliseconds; the batch that says so
-    /// tells when none is left. Called again it shortens the wait of those that are idle.
+    /// Drains: closes every listener and ends every connection soon, idle ones after this many
+    /// milliseconds. A batch of events reports when no connection remains. A second call shortens
+    /// the wait of idle connections.
     #[napi(catch_unwind)]
     pub fn drain(&self, idle_ms: u32) -> napi::Result<(), String> {
         self.bridge.with(|io| io.drain(Duration::from_millis(u64::from(idle_ms))))
@@ -223,14 +231,16 @@ impl Engine {
         self.bridge.with(|io| io.wake())
     }
 
-    /// Copies a piece of an answer that is too long for the ring; the next `LARGE` record refers to it.
+    /// Copies a piece of a response that is too long for the ring; the next `LARGE` record refers
+    /// to it.
     #[napi(catch_unwind)]
     pub fn push_large(&self, chunk: &[u8]) -> napi::Result<(), String> {
         self.bridge.with(|io| io.push_large(chunk))
     }
 
-    /// Lends a piece of an answer until it is sent: it is not copied, and kept alive. The next `LARGE` record with the flag
-    /// of lent memory refers to it. False when it cannot be lent.
+    /// Lends a piece of a response until it is sent; it is kept alive and not copied. The next
+    /// `LARGE` record with the flag of a borrowed buffer refers to it. Returns false when it cannot
+    /// be lent.
     #[napi(catch_unwind, ts_args_type = "chunk: Uint8Array")]
     pub fn push_borrowed(&self, env: Env, chunk: Object<'_>) -> napi::Result<bool, String> {
         self.bridge.lend(env, chunk.raw())
@@ -242,7 +252,7 @@ impl Engine {
         self.bridge.with(|io| io.wait_for_space())?.map_err(failed)
     }
 
-    /// Connections open, requests in hand, requests finished.
+    /// Counts open connections, requests in flight and finished requests.
     #[napi]
     pub fn counters(&self) -> napi::Result<Vec<f64>, String> {
         self.bridge.with(|io| io.counters().map(|count| count as f64).to_vec())
@@ -255,7 +265,7 @@ impl Engine {
     }
 }
 
-/// From here on a Buffer over our memory costs less than a copy.
+/// From this size on, a Buffer over the engine's memory costs less than a copy.
 const SHARE_FROM: usize = 16_384;
 
 fn seat_of(seat: EngineSeat) -> napi::Result<WorkerSlot, String> {

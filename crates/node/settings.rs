@@ -17,7 +17,7 @@ use napi_derive::napi;
 use crate::engine::EngineSeat;
 use crate::system_error::system_error;
 
-/// What an engine needs beside the settings.
+/// What an engine needs besides the settings.
 #[napi(object)]
 pub struct EngineOptions {
     /// Reports a connection when it is accepted; by default with its first request.
@@ -37,7 +37,8 @@ pub struct EngineOptions {
 /// Where access lines are sent as syslog messages.
 #[napi(object)]
 pub struct SyslogOptions {
-    /// `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`.
+    /// `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or
+    /// `unix://PATH#stream`.
     pub address: String,
     /// The text before each line.
     pub head: String,
@@ -54,7 +55,7 @@ pub struct StatsdOptions {
     pub tags: String,
 }
 
-/// What a program sets on a server that the engine serves, beyond what settings say.
+/// What a program sets on a server that the engine serves, in addition to the settings.
 #[napi(object)]
 pub struct ServerOverrides {
     /// How many seconds longer than `keepalive` an idle connection stays open.

@@ -1,4 +1,4 @@
-//! What TLS needs of a server, as it comes from `ts/tls/`.
+//! The TLS configuration of a server, as `ts/tls/` passes it.
 
 use monoceros_engine::transport::tls::{
     CertificateMaterial, ClientAuthMaterial, TlsServer, TlsServerMaterial,
@@ -6,24 +6,24 @@ use monoceros_engine::transport::tls::{
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
-/// The files' contents; all in PEM, keys without a password.
+/// The contents of the TLS files: all in PEM, keys without a password.
 #[napi(object)]
 pub struct TlsMaterial {
-    /// The first is the one for clients that ask for no name that another has.
+    /// The certificates. The first is for clients that ask for no name of another certificate.
     pub certificates: Vec<TlsCertificate>,
     /// The protocols offered by ALPN, the preferred one first.
     pub protocols: Vec<String>,
-    /// The end of a connection without `close_notify` is an error.
+    /// Treats the end of a connection without `close_notify` as an error.
     pub strict_ends: bool,
     #[napi(js_name = "onlyTls13")]
     pub only_tls13: bool,
     #[napi(js_name = "onlyTls12")]
     pub only_tls12: bool,
-    /// Their numbers, the preferred one first; all of them without any.
+    /// The numbers of the cipher suites, the preferred one first; empty for all of them.
     pub ciphers: Vec<u16>,
-    /// Clients are asked for a certificate.
+    /// Asks clients for a certificate.
     pub clients: Option<TlsClients>,
-    /// Of session tickets, 48 bytes each; the first makes them, all read them.
+    /// Session ticket keys, 48 bytes each. The first encrypts tickets, and all decrypt them.
     pub ticket_keys: Vec<Buffer>,
 }
 
@@ -32,30 +32,30 @@ pub struct TlsMaterial {
 pub struct TlsCertificate {
     pub chain: String,
     pub key: String,
-    /// The names that it is shown for, in small letters.
+    /// The names that the certificate is shown for, in lower case.
     pub names: Vec<String>,
-    /// What its authority says of it (OCSP, DER).
+    /// The OCSP response of its authority, in DER.
     pub staple: Option<Buffer>,
 }
 
-/// What is asked of clients.
+/// What the server asks of clients.
 #[napi(object)]
 pub struct TlsClients {
     pub authorities: String,
     pub revocations: String,
-    /// Without a certificate there is no connection.
+    /// Refuses a client without a certificate.
     pub required: bool,
-    /// A certificate that does not count, or none, is the application's to judge.
+    /// The application judges an invalid or missing certificate.
     pub lenient: bool,
 }
 
-/// What is wrong with it; undefined when it can be used.
+/// Returns what is wrong with the TLS configuration; undefined when it can be used.
 #[napi(catch_unwind)]
 pub fn tls_problem(material: TlsMaterial) -> Option<String> {
     TlsServer::new(&convert(material)).err()
 }
 
-/// The engine's side of it.
+/// Makes the engine's TLS server from the TLS configuration.
 pub(crate) fn server(material: TlsMaterial) -> napi::Result<TlsServer, String> {
     TlsServer::new(&convert(material))
         .map_err(|problem| napi::Error::new("ERR_INVALID_ARG_VALUE".into(), problem))

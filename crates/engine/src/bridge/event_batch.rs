@@ -1,9 +1,9 @@
-//! The events of one turn of the I/O thread on their way to JavaScript: one latin1 text of records, and the chunks of
-//! request bodies that the records refer to.
+//! The events of one turn of the I/O thread on their way to JavaScript: one latin1 text of records,
+//! and the chunks of request bodies that the records refer to.
 //!
-//! A text costs one call to create, whatever its size. JavaScript reads numbers out of it with `charCodeAt` and slices
-//! strings out of it only when the application asks for them. The layout of the records is in
-//! [`wire`](crate::bridge::wire).
+//! A text costs one call to create, whatever its size. JavaScript reads numbers out of it with
+//! `charCodeAt` and slices strings out of it only when the application asks for them. The layout of
+//! the records is in [`wire`](crate::bridge::wire).
 
 use std::ops::Range;
 
@@ -66,8 +66,8 @@ pub enum BodyChunk<'a> {
     Own(Bytes),
 }
 
-/// A chunk as the batch holds it. The memory of a short chunk would be allocated by one thread and freed by another,
-/// which costs more than a copy.
+/// A chunk as the batch holds it. The memory of a short chunk would be allocated by one thread and
+/// freed by another, which costs more than a copy.
 #[derive(Debug)]
 enum StoredChunk {
     /// A range of `short`.
@@ -76,7 +76,8 @@ enum StoredChunk {
 }
 
 impl EventBatch {
-    /// Returns the chunk with this number, from 0, and removes it from the batch if it has its own memory.
+    /// Returns the chunk with this number, from 0, and removes it from the batch if it has its own
+    /// memory.
     pub fn take_chunk(&mut self, number: usize) -> BodyChunk<'_> {
         match self.chunks.get_mut(number) {
             Some(StoredChunk::Short(range)) => BodyChunk::Short(&self.short[range.clone()]),
@@ -85,8 +86,8 @@ impl EventBatch {
         }
     }
 
-    /// Copies chunks from `number` to `end` into `room`, each after its length, up to the first one that does not fit or
-    /// is not short. Returns their number.
+    /// Copies chunks from `number` to `end` into `room`, each after its length, up to the first one
+    /// that does not fit or is not short. Returns their number.
     #[must_use]
     pub fn copy_short_chunks(&self, number: usize, end: usize, room: &mut [u8]) -> usize {
         let chunks = self.chunks.get(number..end.min(self.chunks.len())).unwrap_or_default();
@@ -116,8 +117,9 @@ impl EventBatch {
         self.text.is_empty()
     }
 
-    /// Finds the end of the part of the text that begins at `from`: the first request after [`PART_BYTES`]. JavaScript
-    /// gets each part as one text, which lives as long as any string that was sliced out of it.
+    /// Finds the end of the part of the text that begins at `from`: the first request after
+    /// [`PART_BYTES`]. JavaScript gets each part as one text, which lives as long as any string
+    /// that was sliced out of it.
     #[must_use]
     pub fn find_part_end(&self, from: usize) -> BatchPosition {
         let next =
@@ -171,7 +173,8 @@ impl EventBatch {
         other.clear();
     }
 
-    /// Marks a request as withdrawn, so that JavaScript skips it. Returns whether it is in this batch.
+    /// Marks a request as withdrawn, so that JavaScript skips it. Returns whether it is in this
+    /// batch.
     pub(crate) fn withdraw(&mut self, id: u32) -> bool {
         let Some(start) = self.requests.iter().find(|request| request.id == id) else {
             return false;
@@ -204,8 +207,8 @@ impl EventBatch {
         self.push_event(event::CONNECTION_CLOSED, id);
     }
 
-    /// Adds a request. The spans of `head` are ranges of `bytes`; `ahead` has arrived after the head of a request that
-    /// asks for an upgrade.
+    /// Adds a request. The spans of `head` are ranges of `bytes`; `ahead` has arrived after the
+    /// head of a request that asks for an upgrade.
     pub(crate) fn push_request(
         &mut self,
         (id, connection): (u32, u32),
@@ -271,8 +274,8 @@ impl EventBatch {
         put_u32(record, REQUEST_LENGTH_AT, length);
     }
 
-    /// Adds what a trusted proxy sent about the client, and the root path. JavaScript finds them from the end of the
-    /// record; most requests have neither.
+    /// Adds what a trusted proxy sent about the client, and the root path. JavaScript finds them
+    /// from the end of the record; most requests have neither.
     fn push_client_info(&mut self, head: &RequestHead, bytes: &[u8], policy: &ParsePolicy) {
         let root_path = match head.root_path {
             RootPath::Root => &[][..],
@@ -324,8 +327,8 @@ impl EventBatch {
         self.push_event(event::IDLE, 0);
     }
 
-    /// Reports that the engine has refused a request of a connection; `packet` has the bytes of the request that were
-    /// read.
+    /// Reports that the engine has refused a request of a connection; `packet` has the bytes of the
+    /// request that were read.
     pub(crate) fn push_refusal(&mut self, connection: u32, kind: u8, packet: Bytes) {
         let mut fixed = fixed_part::<REFUSED_BYTES>(event::REFUSED, connection);
         fixed[REFUSED_KIND_AT] = kind;

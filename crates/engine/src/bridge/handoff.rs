@@ -1,5 +1,6 @@
-//! What the I/O thread and the other threads share: events on their way to JavaScript, its answers, what is asked of
-//! the I/O thread. Nobody waits here for anybody: every lock is held for a move of values.
+//! What the I/O thread and the other threads share: events for JavaScript, its responses, and
+//! requests to the I/O thread. No thread waits long for a lock: each lock is held only to move
+//! values.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -22,27 +23,27 @@ use crate::scoreboard::{SlotRef, monotonic_us};
 use crate::transport::listener::{AcceptedConnection, ShortageHandle};
 use crate::transport::tls::TlsServer;
 
-/// The meeting place of the threads.
+/// The state that the threads share.
 pub(crate) struct Handoff {
     events: Mutex<EventBatch>,
-    /// Bytes in it.
+    /// The number of bytes in the batch of events.
     waiting_bytes: AtomicUsize,
     /// JavaScript has been woken and has not found the handoff empty since.
     awake: AtomicBool,
-    /// How often JavaScript has come for a batch.
+    /// How often JavaScript has taken a batch of events.
     takes: AtomicU64,
     /// `takes` when it last found nothing.
     slept_at: AtomicU64,
     pub ring: Ring,
-    /// Pieces of answers that are too long for the ring.
+    /// Pieces of responses that are too long for the ring.
     large: Mutex<VecDeque<Bytes>>,
-    /// What has been sent of the memory that JavaScript has lent.
+    /// The borrowed buffers that have been sent.
     pub returned: Arc<ReturnedBuffers>,
-    /// Where bodies are read into that cross in pieces.
+    /// The memory for body chunks that are passed to JavaScript.
     pub body_buffers: Arc<BufferPool>,
-    /// The same for clients that are fast.
+    /// The memory for body chunks of clients that are fast.
     pub wide_body_buffers: Arc<BufferPool>,
-    /// Where pieces of answers are copied into.
+    /// The memory that pieces of responses are copied into.
     pub response_buffers: Arc<BufferPool>,
     control: Mutex<Vec<ControlMessage>>,
     accepted: Mutex<Vec<AcceptedConnection>>,
@@ -50,7 +51,7 @@ pub(crate) struct Handoff {
     /// The I/O thread looks into `accepted` by itself.
     polls_accepted: AtomicBool,
     shortage: OnceLock<ShortageHandle>,
-    /// Somebody has asked something of the I/O thread that it has not looked for yet.
+    /// A thread has asked something of the I/O thread that it has not looked for yet.
     asked: AtomicBool,
     /// The I/O thread waits, or is about to.
     asleep: AtomicBool,
@@ -62,23 +63,25 @@ pub(crate) struct Handoff {
 pub(crate) enum ControlMessage {
     /// Give a server limits of its own.
     Configure { server_id: u32, limits: Box<Limits> },
-    /// A server listens no more: forget what is known of it.
+    /// Forget a server that no longer listens.
     Forget { server_id: u32 },
-    /// Do TLS so for a server.
+    /// Set how a server does TLS.
     Secure { server_id: u32, server: Box<TlsServer> },
-    /// Tell JavaScript, or do not, of what is refused to clients of a server.
+    /// Set whether refusals to clients of a server are reported to JavaScript.
     ReportRefusals { server_id: u32, on: bool },
-    /// End every connection soon, idle ones after so long; asked again it only shortens that.
+    /// Drain: end every connection soon, idle ones after this time. A second request only shortens
+    /// it.
     Drain(Duration),
     /// Close the connections of one server: the idle ones or all.
     CloseConnections { server_id: u32, idle_only: bool },
-    /// Close a connection that could not enter the set, for want of memory.
+    /// Close a connection that could not enter the set because memory was short.
     Abort(AcceptedConnection),
-    /// Close a connection that nobody waits for: another one waits for its descriptor.
+    /// Evict an idle connection, because another connection needs its descriptor.
     FreeDescriptor,
-    /// The arbiter is gone: finish what is in hand within a short while, then end the process.
+    /// The arbiter is gone: finish the requests in flight within a short while, then end the
+    /// process.
     Orphaned,
-    /// Say which requests are in hand.
+    /// Send back the requests in flight.
     ListInFlight(SyncSender<Vec<InFlightRequest>>),
     /// Send back the settings of the server with this id.
     ReportSettings(u32, SyncSender<Settings>),
@@ -86,7 +89,7 @@ pub(crate) enum ControlMessage {
     ReopenLog,
     /// End the thread.
     Stop,
-    /// Tell the log what went wrong.
+    /// Write an error to the log.
     Fault(String),
 }
 
@@ -136,7 +139,7 @@ impl Handoff {
 
     /// The acceptor, as far as it waits for descriptors.
     pub fn set_shortage(&self, shortage: ShortageHandle) {
-        // It is set once, by whoever makes the crossing.
+        // The thread that creates the bridge sets this once.
         let _ = self.shortage.set(shortage);
     }
 
@@ -152,10 +155,10 @@ impl Handoff {
         }
     }
 
-    /// Leaves accepted connections to the I/O thread, which looks here when one of them has something to read, and with
-    /// each tick: it is woken for a crowd, and where it does not tick.
+    /// Gives accepted connections to the I/O thread. It looks here when one of them has something
+    /// to read, and with each tick. It is woken for many connections, and where it does not tick.
     pub fn accept(&self, batch: Vec<AcceptedConnection>) {
-        // Whoever is told of a socket finds it here.
+        // A thread that is notified of a socket finds it here.
         let mut accepted = lock(&self.accepted);
         for each in batch {
             if self.registrar.register(&each.fd).is_ok() {
@@ -171,38 +174,40 @@ impl Handoff {
         }
     }
 
-    /// Says whether the I/O thread looks for accepted connections by itself. Before it does not, it looks once more.
+    /// Sets whether the I/O thread looks for accepted connections by itself. Before it stops, it
+    /// looks once more.
     pub fn set_polls_accepted(&self, on: bool) {
         self.polls_accepted.store(on, Ordering::SeqCst);
     }
 
-    /// Makes the I/O thread begin with the connections that nobody was woken for, if there are any.
+    /// Makes the I/O thread begin with connections that it was not woken for, if there are any.
     pub fn wake_for_accepted(&self) {
         if !lock(&self.accepted).is_empty() {
             self.wake();
         }
     }
 
-    /// Puts a piece of an answer beside the ring.
+    /// Puts a piece of a response beside the ring.
     pub fn push_large(&self, bytes: &[u8]) {
         self.push_borrowed(self.response_buffers.copy(bytes));
     }
 
-    /// The same with memory that need not be copied.
+    /// Puts a piece of a response beside the ring without a copy.
     pub fn push_borrowed(&self, chunk: Bytes) {
         lock(&self.large).push_back(chunk);
     }
 
-    /// Makes the I/O thread look here and at the ring.
+    /// Makes the I/O thread look at the handoff and at the ring.
     pub fn wake(&self) {
         self.asked.store(true, Ordering::SeqCst);
-        // It says that it sleeps first and looks whether it was asked then: one of the two sees the other.
+        // The I/O thread marks itself as asleep first, and then checks for requests. One of the two
+        // threads sees the other.
         if self.asleep.swap(false, Ordering::SeqCst) {
             self.registrar.wake();
         }
     }
 
-    /// Whether there has been a [`Self::wake`] since this was asked last: the I/O thread's side of all the above.
+    /// Returns whether [`Self::wake`] was called since the last check. The I/O thread calls this.
     pub fn was_woken(&self) -> bool {
         self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::SeqCst)
     }
@@ -219,8 +224,9 @@ impl Handoff {
         lock(&self.large).pop_front()
     }
 
-    /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits, JavaScript counts as
-    /// asleep from then on and will be woken; until then it is expected to take again.
+    /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits,
+    /// JavaScript counts as asleep from then on and will be woken; until then it is expected to
+    /// take again.
     pub fn take_batch(&self, batch: &mut EventBatch) {
         let takes = self.takes.fetch_add(1, Ordering::SeqCst) + 1;
         self.swap(batch);
@@ -228,7 +234,8 @@ impl Handoff {
             return self.ring.begin_batch();
         }
         self.awake.store(false, Ordering::SeqCst);
-        // The I/O thread adds first and looks at the flag then: one of the two sees the other.
+        // The I/O thread adds first and then looks at the flag. One of the two threads sees the
+        // other.
         self.swap(batch);
         if batch.is_empty() {
             return self.slept_at.store(takes, Ordering::SeqCst);
@@ -245,7 +252,7 @@ impl Handoff {
         self.slot.set_waiting_since(0);
     }
 
-    /// Lets go of memory that pieces have not needed for a while; of all of it while nobody is connected.
+    /// Frees memory that pieces have not needed for a while, or all of it without connections.
     pub fn shrink(&self, idle: bool) {
         self.body_buffers.shrink(idle);
         self.wide_body_buffers.shrink(idle);
@@ -275,18 +282,19 @@ impl Handoff {
         }
     }
 
-    /// Takes a request back that JavaScript has not taken yet, and says whether that is so.
+    /// Withdraws a request that JavaScript has not taken yet. Returns whether it did.
     pub fn withdraw(&self, id: u32) -> bool {
         lock(&self.events).withdraw(id)
     }
 
-    /// How often JavaScript has come for a batch: it has done then what it took before.
+    /// Returns how often JavaScript has taken a batch. It has then finished the batch before.
     pub fn takes(&self) -> u64 {
         self.takes.load(Ordering::SeqCst)
     }
 
-    /// Whether JavaScript has done all that had been handed over when it had come `takes` times: with the next time it
-    /// took that, unless it was in the middle of taking, and with the one after it had done it. Or it sleeps.
+    /// Returns whether JavaScript has finished all that had been handed over when it had taken
+    /// `takes` times. The next time it took that, unless it was in the middle of taking; the time
+    /// after, it had finished it. A sleeping JavaScript has finished too.
     pub fn has_passed(&self, takes: u64) -> bool {
         self.takes() >= takes + 2 || !self.is_batch_out()
     }
@@ -298,8 +306,8 @@ impl Handoff {
             || self.ring.is_in_batch()
     }
 
-    /// The last look before the thread sleeps: from here on whoever wants something of it sees that it has to be woken.
-    /// Says whether nobody does.
+    /// The last look before the I/O thread sleeps. From here on, a thread that wants something of
+    /// it sees that it has to be woken. Returns whether no thread wants anything.
     pub fn prepare_sleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         self.ring.set_sleeping(true);
@@ -313,19 +321,20 @@ impl Handoff {
         !self.asked.load(Ordering::SeqCst)
     }
 
-    /// The thread has slept, or may not.
+    /// The I/O thread has slept, or may not sleep.
     pub fn end_sleep(&self) {
         self.asleep.store(false, Ordering::Relaxed);
         self.ring.set_sleeping(false);
     }
 }
 
-/// So many accepted connections are begun with at once: the limits on connections hold for none before that.
+/// The I/O thread begins with this many accepted connections at once. The limits on connections
+/// hold for none before that.
 const CROWD: usize = 8;
-/// Pieces of answers come in this size where a stream makes them: node's streams read files so.
+/// The size of the response pieces that a stream makes: Node's streams read files in this size.
 const LARGE_PIECE: usize = 65_536;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The holders only move values: a panic in one leaves them whole.
+    // The holders only move values: a panic in one keeps them whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

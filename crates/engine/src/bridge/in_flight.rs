@@ -1,5 +1,5 @@
-//! Which requests are in hand, for whoever asks while JavaScript is blocked. The question comes from another thread of
-//! the process; the I/O thread, which is never blocked, answers.
+//! The requests in flight, for a thread that asks while JavaScript is blocked. The question comes
+//! from another thread of the process. The I/O thread, which is never blocked, answers.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,16 +9,17 @@ use crate::bridge::handoff::{ControlMessage, Handoff};
 use crate::exchange::request_head::RequestHead;
 use crate::server::context::Context;
 
-/// A request that is not answered yet.
+/// A request in flight: it has no complete response yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InFlightRequest {
     /// Method and path, as far as they are kept, without the query. Printable ASCII.
     pub request: String,
-    /// Since its head arrived.
+    /// The time since its head arrived.
     pub age: Duration,
 }
 
-/// The beginning of a request line: enough to tell requests apart, little enough to be copied for each.
+/// The beginning of a request line. It is long enough to distinguish requests, and short enough to
+/// copy for each.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestLabel {
     len: u8,
@@ -46,7 +47,7 @@ impl RequestLabel {
     }
 }
 
-/// Asks every I/O thread of this process. Those that do not answer within `limit` are left out.
+/// Asks every I/O thread of this process. The result omits those that do not answer within `limit`.
 #[must_use]
 pub fn in_flight_requests(limit: Duration) -> Vec<InFlightRequest> {
     let threads: Vec<_> = {
@@ -64,12 +65,12 @@ pub fn in_flight_requests(limit: Duration) -> Vec<InFlightRequest> {
     all
 }
 
-/// Makes an I/O thread known to those who ask.
+/// Registers an I/O thread, so that it is asked for its requests in flight.
 pub(crate) fn register_thread(handoff: &Arc<Handoff>) {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(handoff));
 }
 
-/// The I/O thread's answer.
+/// Sends the I/O thread's requests in flight to the thread that asked.
 pub(crate) fn reply_to(ctx: &Context, reply: &SyncSender<Vec<InFlightRequest>>) {
     ctx.refresh_clock();
     let now = ctx.now();
@@ -85,16 +86,16 @@ pub(crate) fn reply_to(ctx: &Context, reply: &SyncSender<Vec<InFlightRequest>>) 
             age: now.duration_since(started),
         })
         .collect();
-    // Who asked may have given up.
+    // The thread that asked may have given up.
     let _ = reply.try_send(requests);
 }
 
 /// The I/O threads of this process: one for each JavaScript environment that serves.
 static THREADS: Mutex<Vec<Weak<Handoff>>> = Mutex::new(Vec::new());
 
-/// Together with its length 64 bytes: one line of the cache.
+/// The maximum length of a label. With its length it fills 64 bytes: one cache line.
 const LABEL_MAX: usize = 63;
-/// Nobody reads more of them.
+/// The maximum number of requests in a reply; a longer list is of no use to a reader.
 const REQUESTS_MAX: usize = 1_000;
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! The ring: memory in which JavaScript writes responses and which the I/O thread reads, without a call for each record.
+//! The ring: memory in which JavaScript writes responses and which the I/O thread reads, without a
+//! call for each record.
 //!
-//! JavaScript owns the memory and keeps it alive until the I/O thread has been joined. It writes a record, publishes the
-//! tail atomically, and wakes the I/O thread only while that sleeps. The header is described in [`ring_word`]. Records
-//! follow from [`RING_DATA_AT`] on, each five words and its payload, padded to a word and never split at the end of the
-//! memory.
+//! JavaScript owns the memory and keeps it alive until the I/O thread has been joined. It writes a
+//! record, publishes the tail atomically, and wakes the I/O thread only while that sleeps. The
+//! header is described in [`ring_word`]. Records follow from [`RING_DATA_AT`] on, each five words
+//! and its payload, padded to a word and never split at the end of the memory.
 #![allow(unsafe_code, reason = "memory shared with JavaScript has no safe type")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -116,7 +117,8 @@ impl SocketOption {
 pub enum RingCommand<'a> {
     /// Permits this many more bytes of the request body.
     Credit(u32),
-    /// Sends the application's own response to a request that the engine refused. The id is that of the connection.
+    /// Sends the application's own response to a request that the engine refused. The id is that of
+    /// the connection.
     RawResponse {
         /// The bytes to send.
         bytes: &'a [u8],
@@ -171,14 +173,15 @@ pub struct Ring {
     size: u32,
 }
 
-// SAFETY: the words are only touched atomically; the bytes of a record are written before the tail that covers them
-// is published (release) and not written again before the head has passed them.
+// SAFETY: the words are only touched atomically. The bytes of a record are written before the tail
+// that covers them is published (release), and not written again before the head has passed them.
 unsafe impl Send for Ring {}
 // SAFETY: as above; only the I/O thread calls `read_records`.
 unsafe impl Sync for Ring {}
 
 impl Ring {
-    /// Uses the `len` bytes at `memory`. Returns `None` unless the length without the header is a power of two.
+    /// Uses the `len` bytes at `memory`. Returns `None` unless the length without the header is a
+    /// power of two.
     ///
     /// # Safety
     ///
@@ -204,12 +207,12 @@ impl Ring {
         tail != self.word(ring_word::HEAD).load(Ordering::Relaxed)
     }
 
-    /// Tells JavaScript whether the I/O thread sleeps and needs a wake.
+    /// Publishes to JavaScript whether the I/O thread sleeps and needs a wake.
     pub fn set_sleeping(&self, sleeping: bool) {
         self.word(ring_word::SLEEPING).store(u32::from(sleeping), Ordering::SeqCst);
     }
 
-    /// Tells JavaScript how many response bytes the engine buffers ahead of one client.
+    /// Publishes to JavaScript how many response bytes the engine buffers ahead of one client.
     pub fn set_response_buffer(&self, bytes: u32) {
         self.word(ring_word::RESPONSE_BUFFER).store(bytes, Ordering::Relaxed);
     }
@@ -240,8 +243,8 @@ impl Ring {
             let at = (head & (self.size - 1)) as usize;
             let published = tail.wrapping_sub(head);
             let length = (self.size as usize - at).min(published as usize);
-            // SAFETY: `at` is inside the data, and so is the end; the bytes up to `tail` were published by JavaScript
-            // and are not written before HEAD passes them.
+            // SAFETY: `at` is inside the data, and so is the end; the bytes up to `tail` were
+            // published by JavaScript and are not written before HEAD passes them.
             let rest =
                 unsafe { std::slice::from_raw_parts(self.memory.add(RING_DATA_AT + at), length) };
             let taken = if published > self.size { None } else { read_record(rest, &mut each) };

@@ -16,15 +16,16 @@ pub struct Limits {
     /// Maximum size of a request head in bytes, request line and all fields together. 0 derives the
     /// size from the settings, see [`Limits::head_size`].
     pub head_bytes: usize,
-    /// How much longer than `keepalive` an idle connection stays open. A request that a client sends
-    /// in the last moment of that time must still be served (Node's `keepAliveTimeoutBuffer`).
+    /// How much longer than `keepalive` an idle connection stays open. A request that a client
+    /// sends in the last moment of that time must still be served (Node's
+    /// `keepAliveTimeoutBuffer`).
     pub keepalive_grace: Duration,
     /// How long a body or a response may be slower than `body_min_rate` or `write_min_rate`. TCP
     /// slow start and mobile hand-overs need it.
     pub rate_grace: Duration,
     /// Maximum number of body bytes to read and discard after the response, so that the connection
-    /// can be kept. A longer body closes the connection, and so does a body of unknown length unless
-    /// this is `u64::MAX`.
+    /// can be kept. A longer body closes the connection, and so does a body of unknown length
+    /// unless this is `u64::MAX`.
     pub max_discarded: u64,
     /// Maximum time to read and discard such a body.
     pub discard_time: Duration,
@@ -59,8 +60,8 @@ impl Limits {
         Ok(Self { parse_policy, ..Self::from(settings) })
     }
 
-    /// Replaces an unlimited value by the largest that is supported, and one that is out of range by
-    /// the nearest that is in range.
+    /// Replaces an unlimited value by the largest that is supported, and one that is out of range
+    /// by the nearest that is in range.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         let or_max = |value: usize, max: usize| if value == 0 { max } else { value.min(max) };
@@ -186,8 +187,8 @@ pub const MAX_TRAILERS: usize = 16_000;
 pub const MIN_RESPONSE_BUFFER: usize = 16_384;
 /// Maximum of `response_buffer_size` and `request_buffer_size`.
 pub const MAX_BUFFER: usize = 1 << 30;
-/// Body bytes that may be on their way to JavaScript for one request, before JavaScript gives credit
-/// for more. The least that each of many requests has.
+/// Body bytes that may be on their way to JavaScript for one request, before JavaScript gives
+/// credit for more. The least that each of many requests has.
 pub const MIN_BODY_CREDIT: usize = 65_536;
 /// The same while few requests stream a body: each batch of events costs two thread switches,
 /// whatever its size.
@@ -200,8 +201,9 @@ pub const TOTAL_BODY_CREDIT: usize = 32 << 20;
 pub const TOTAL_RESPONSE_BUFFER: usize = 4 << 20;
 /// Multiple of `response_buffer_size` that one connection may have while few are slow.
 pub const MAX_RESPONSE_BUFFER_FACTOR: usize = 4;
-/// Response bytes that one round over all connections sends, as long as each sends [`MIN_BURST`]. Few
-/// numbers of connections divide it to a multiple of 64 KiB: see `MOST_AT_ONCE` in `write_queue.rs`.
+/// Response bytes that one round over all connections sends, as long as each sends [`MIN_BURST`].
+/// Few numbers of connections divide it to a multiple of 64 KiB: see `MOST_AT_ONCE` in
+/// `write_queue.rs`.
 pub const TOTAL_BURST: usize = 64 * 122_880;
 /// Minimum number of response bytes that one connection sends in a round.
 pub const MIN_BURST: usize = 32_768;
@@ -211,8 +213,8 @@ pub const MAX_BURST: usize = 1 << 20;
 /// Maximum size of a chunk of a streamed request body. A larger chunk would save little, a smaller
 /// one would cost an event each.
 pub const MAX_BODY_CHUNK: usize = 131_072;
-/// The same for a client that sends faster than its chunks are read. Everything it has sent is taken
-/// at once, so that its window opens in one step and it is woken once.
+/// The same for a client that sends faster than its chunks are read. Everything it has sent is
+/// taken at once, so that its window opens in one step and it is woken once.
 pub const WIDE_BODY_CHUNK: usize = 458_752;
 /// Maximum number of bytes to read ahead: of a body between the guard and JavaScript, and of
 /// pipelined requests after the one in flight.

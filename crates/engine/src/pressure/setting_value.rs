@@ -68,7 +68,8 @@ pub trait SettingType: Sized {
     fn to_value(&self) -> SettingValue;
 }
 
-/// Declares `Settings`: the struct with the defaults of its fields, and access to a field by its name.
+/// Declares `Settings`: the struct with the defaults of its fields, and access to a field by its
+/// name.
 macro_rules! settings {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
         /// The settings of `docs/settings.md` that the engine reads, each by its name there.

@@ -31,7 +31,7 @@ pub enum Event {
     Withdrawn(u32),
 }
 
-/// A request as it crosses.
+/// A request as it is passed to JavaScript.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     pub id: u32,
@@ -40,7 +40,7 @@ pub struct Request {
     pub keep_alive: bool,
     pub upgrade: bool,
     pub expects: bool,
-    /// What has come behind the head of a request that asks for an upgrade.
+    /// The bytes that came after the head of a request that asks for an upgrade.
     pub ahead: Bytes,
     pub body: RequestBody,
     pub method: String,
@@ -49,7 +49,7 @@ pub struct Request {
     pub fields: Vec<(String, String)>,
 }
 
-/// How its body crosses.
+/// How the body of a request is passed to JavaScript.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RequestBody {
     None,
@@ -137,7 +137,7 @@ impl Reader<'_> {
             .into_iter()
             .map(|(name, value)| (self.text(name.into()), self.text(value.into())))
             .collect();
-        assert_eq!(self.at, end, "the record says its own length");
+        assert_eq!(self.at, end, "the record has its own length");
         let body = match flags >> BODY_KIND_SHIFT & BODY_KIND_MASK {
             body_kind::NONE => RequestBody::None,
             body_kind::WHOLE => RequestBody::Whole(self.chunk()),

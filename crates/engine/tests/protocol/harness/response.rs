@@ -14,8 +14,8 @@ pub struct Response {
 
 impl Response {
     /// Parses the response at the start of `bytes` and returns it with its length in bytes; `None`
-    /// while it is incomplete. `bodiless` is for responses to HEAD; `at_end` means that no more bytes
-    /// follow.
+    /// while it is incomplete. `bodiless` is for responses to HEAD; `at_end` means that no more
+    /// bytes follow.
     pub fn read(bytes: &[u8], bodiless: bool, at_end: bool) -> Option<(Self, usize)> {
         let end = find(bytes, b"\r\n\r\n")? + 4;
         let text =

@@ -1,4 +1,4 @@
-//! JavaScript's end of the ring, as `ts/engine/native/ring.ts` writes it, and the commands that go through it.
+//! JavaScript's end of the ring, as `ts/engine/native/ring.ts` writes it, and the commands in it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,7 +15,7 @@ use monoceros_engine::server::io_thread::IoThread;
 
 /// What JavaScript can do: write into the ring, put large pieces beside it, wake the I/O thread.
 pub struct Js {
-    // First, so that the I/O thread is joined before the memory goes.
+    // This field is first, so that the I/O thread is joined before the memory is freed.
     pub io: IoThread,
     memory: Memory,
     tail: u32,
@@ -36,7 +36,8 @@ impl Memory {
 
     /// The reading end for the engine.
     pub fn ring(&self) -> Ring {
-        // SAFETY: zeroed, aligned, and freed by Drop, after the I/O thread has been joined (the order in `Js`).
+        // SAFETY: the memory is zeroed and aligned. Drop frees it after the I/O thread has been
+        // joined (the order in `Js`).
         unsafe { Ring::new(self.start, RING_DATA_AT + self.size) }
             .expect("the size is a power of two")
     }
@@ -49,8 +50,9 @@ impl Memory {
 
     fn write(&self, at: usize, bytes: &[u8]) {
         assert!(at + bytes.len() <= self.size);
-        // SAFETY: inside the data; the engine reads it only after the tail has been published, and `reserve` has
-        // waited until the engine's head had passed what stood here.
+        // SAFETY: the target is inside the data. The engine reads it only after the tail has been
+        // published. `reserve` has waited until the engine's head had passed the previous bytes
+        // here.
         unsafe {
             std::ptr::copy_nonoverlapping(
                 bytes.as_ptr(),
@@ -88,8 +90,7 @@ impl Js {
         );
     }
 
-    /// The usual answer: `body` with its length, on a connection that lives on if the client lets it.
-    /// A whole answer to a request whose body may still be coming: the same in three records.
+    /// Sends a whole response to a request whose body may still arrive, in three records.
     pub fn respond_early(&mut self, id: u32, status: u16, fields: &str, flags: u8, body: &[u8]) {
         self.head_with_length(id, status, fields, flags, body.len() as u32);
         self.data(id, body);
@@ -139,7 +140,7 @@ impl Js {
         self.command(ring_record::LARGE, 0, id, 0);
     }
 
-    /// Lends the engine bytes whose owner tells when they are dropped.
+    /// Lends the engine bytes whose owner reports when they are dropped.
     pub fn lend(&mut self, id: u32, bytes: impl AsRef<[u8]> + Send + 'static) {
         self.io.push_borrowed(Bytes::from_owner(bytes));
         self.command(ring_record::LARGE, ring_flag::BORROWED, id, 0);
@@ -149,7 +150,7 @@ impl Js {
         self.record(ring_record::TRAILERS, 0, 0, id, &[fields.as_bytes()], [0, 0]);
     }
 
-    /// Ends the answer; with `discard` nobody wants the rest of the request's body.
+    /// Ends the response; `discard` discards the rest of the request's body.
     pub fn end(&mut self, id: u32, discard: bool) {
         self.command(ring_record::END, flag(discard, ring_flag::DISCARD_BODY), id, 0);
     }
@@ -162,7 +163,8 @@ impl Js {
         self.command(ring_record::CREDIT, 0, id, bytes as u32);
     }
 
-    /// Takes the connection over whose request asks for an upgrade, or says that it is an ordinary one.
+    /// Takes over the connection of a request that asks for an upgrade, or makes it an ordinary
+    /// request.
     pub fn tunnel(&mut self, id: u32, taken: bool) {
         self.command(ring_record::TUNNEL, flag(taken, ring_flag::TAKEN_OVER), id, 0);
     }
@@ -171,7 +173,7 @@ impl Js {
         self.command(ring_record::NOTIFY, 0, id, 0);
     }
 
-    /// JavaScript holds so many bytes of the answer.
+    /// JavaScript buffers this many bytes of the response.
     pub fn held(&mut self, id: u32, bytes: u32) {
         self.command(ring_record::UNSENT, 0, id, bytes);
     }
@@ -181,7 +183,7 @@ impl Js {
         self.command(ring_record::ABORT, 0, connection, 0);
     }
 
-    /// Wakes the I/O thread if it sleeps and something is unsaid.
+    /// Wakes the I/O thread if it sleeps and records are unpublished.
     pub fn wake(&mut self) {
         if self.woken == self.tail {
             return;
