@@ -118,7 +118,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'wire/deadlines.spec.ts',
     'write_timeout closes the connection of a client that does not read',
   ),
-  write_min_rate: proof(`${ENGINE}/deadlines.rs`, 'a_client_that_reads_in_drips_is_reset'),
+  write_min_rate: proof(`${ENGINE}/write_deadlines.rs`, 'a_client_that_reads_slowly_is_reset'),
   linger_timeout: proof(
     'wire/deadlines.spec.ts',
     'linger_timeout keeps a refused connection open for the client to read',
@@ -278,7 +278,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   ),
   handshake_timeout: proof(
     'crates/engine/tests/protocol/tls.rs',
-    'a_handshake_that_stalls_is_cut_and_holds_up_nobody',
+    'a_handshake_that_stalls_is_cut_and_blocks_no_other_connection',
   ),
   limit_handshakes: proof(
     'crates/engine/tests/protocol/tls.rs',

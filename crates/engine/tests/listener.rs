@@ -81,7 +81,7 @@ fn unix_and_tcp_listeners_are_served_side_by_side() {
 }
 
 #[test]
-fn a_pause_leaves_connections_in_the_queue() {
+fn a_pause_keeps_connections_in_the_queue() {
     let (acceptor, accepted) = start(options());
     let (fd, port) = listener();
     acceptor.add(fd, 0, false);

@@ -139,7 +139,7 @@ fn the_least_loaded_worker_gets_the_next_ones() {
 }
 
 #[test]
-fn a_worker_whose_javascript_lags_leaves_connections_to_others() {
+fn a_worker_whose_javascript_lags_yields_connections_to_others() {
     let workers = Workers::start(2);
     workers.board.slot(2).unwrap().set_waiting_since(1);
     let (_open, counts, waits) = one_by_one(&workers, 40);
@@ -149,7 +149,7 @@ fn a_worker_whose_javascript_lags_leaves_connections_to_others() {
 }
 
 #[test]
-fn a_worker_that_lags_takes_what_nobody_else_takes() {
+fn a_worker_that_lags_takes_what_no_other_worker_takes() {
     let workers = Workers::start(2);
     workers.board.slot(2).unwrap().set_waiting_since(1);
     workers.stop(1);

@@ -14,6 +14,7 @@ pub mod parse_policy;
 mod partial_request;
 pub mod proxy_protocol;
 mod refusal;
+mod request_line;
 mod syntax;
 
 use std::net::SocketAddr;

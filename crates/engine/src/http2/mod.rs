@@ -38,7 +38,7 @@ use crate::exchange::request_head::{Framing, RequestHead};
 use crate::guard::{PartialRequest, Refusal};
 use crate::pressure::admission::{self, STALLED_MS};
 use crate::pressure::limits::{Cleartext, READ_AHEAD};
-use crate::server::connection::{Connection, ConnectionState, Exchange, Turn};
+use crate::server::connection::{Connection, Exchange, Turn};
 
 impl Connection {
     /// Returns whether the client may use HTTP/2, so that the first bytes must be searched for the
@@ -100,7 +100,7 @@ impl Connection {
     fn run_http2_turn(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
         session.streams.set_connection_waker(cx.waker());
-        if self.send(cx).has_failed() {
+        if matches!(self.send(cx), Poll::Ready(Err(_))) {
             return Turn::Close;
         }
         if shared.is_deadline_due.get()
@@ -139,7 +139,7 @@ impl Connection {
         if session.streams.is_empty() && !session.is_handshaking() && !was_idle {
             shared.wait_for_next_stream(session.header_block_deadline, session.is_draining());
         }
-        if self.send(cx).has_failed() {
+        if matches!(self.send(cx), Poll::Ready(Err(_))) {
             return Turn::Close;
         }
         // No waker is registered for lack of room, so the task runs again as soon as there is room.
@@ -381,29 +381,6 @@ impl Connection {
         session.refuse_waiting();
         session.streams.update_stalled(now);
         self.shared.is_evicted.set(false);
-    }
-}
-
-impl ConnectionState {
-    /// Aborts all streams because the connection is closed.
-    pub(crate) fn abort_streams(&self) {
-        let Some(streams) = self.streams.get() else { return };
-        for stream in streams.all() {
-            stream.exchange.borrow_mut().withdraw(&self.ctx);
-            stream.close(true);
-        }
-        drop(streams.take_dirty());
-    }
-}
-
-/// Whether writing to the socket has failed.
-trait SocketFailure {
-    fn has_failed(&self) -> bool;
-}
-
-impl SocketFailure for Poll<std::io::Result<()>> {
-    fn has_failed(&self) -> bool {
-        matches!(self, Poll::Ready(Err(_)))
     }
 }
 

@@ -11,6 +11,7 @@ use super::counted_bytes::ConnectionUnsent;
 use super::exchange::StreamExchange;
 use super::stream_admission::StreamAdmission;
 use crate::bridge::in_flight::RequestLabel;
+use crate::server::connection::ConnectionState;
 
 /// The table of streams, shared by the connection's task, the task that reads the ring, and the
 /// streams.
@@ -179,5 +180,17 @@ impl Streams {
 
     pub(crate) fn take_dirty(&self) -> Vec<Rc<StreamExchange>> {
         self.dirty.take()
+    }
+}
+
+impl ConnectionState {
+    /// Aborts all streams because the connection is closed.
+    pub(crate) fn abort_streams(&self) {
+        let Some(streams) = self.streams.get() else { return };
+        for stream in streams.all() {
+            stream.exchange.borrow_mut().withdraw(&self.ctx);
+            stream.close(true);
+        }
+        drop(streams.take_dirty());
     }
 }

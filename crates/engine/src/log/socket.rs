@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_breaks_goes_on_with_a_whole_message() {
+    fn a_stream_that_breaks_continues_with_a_whole_message() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("tcp://{}", listener.local_addr().unwrap());
         let mut socket = LogSocket::open(&address, PATIENCE).unwrap();

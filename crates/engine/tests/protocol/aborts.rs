@@ -34,7 +34,7 @@ fn a_reset_while_a_handler_is_pending_aborts_the_request() {
 }
 
 #[test]
-fn a_client_that_sent_more_requests_before_it_closed_aborts_the_one_in_hand() {
+fn a_client_that_sent_more_requests_before_it_closed_aborts_the_one_in_flight() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, GET);
@@ -89,7 +89,7 @@ fn a_body_that_turns_bad_while_the_handler_reads_it_is_answered_400_and_aborted(
 }
 
 #[test]
-fn a_body_that_turns_bad_behind_the_answers_head_cuts_the_answer() {
+fn a_body_that_turns_bad_after_the_response_head_cuts_the_response() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, [CHUNKED_HEAD, "3\r\nabc\r\n"].concat());
@@ -106,7 +106,7 @@ fn a_body_that_turns_bad_behind_the_answers_head_cuts_the_answer() {
 }
 
 #[test]
-fn a_client_that_half_closes_behind_its_request_still_reads_a_quick_answer() {
+fn a_client_that_half_closes_after_its_request_still_reads_a_quick_response() {
     let mut engine = Engine::new(echo());
     for _ in 0..20 {
         let mut client = Client::connect(&engine);
@@ -118,7 +118,7 @@ fn a_client_that_half_closes_behind_its_request_still_reads_a_quick_answer() {
 }
 
 #[test]
-fn a_client_that_half_closes_behind_pipelined_requests_reads_all_quick_answers() {
+fn a_client_that_half_closes_after_pipelined_requests_reads_all_quick_responses() {
     let mut engine = Engine::new(echo());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, GET.repeat(10));
@@ -130,7 +130,7 @@ fn a_client_that_half_closes_behind_pipelined_requests_reads_all_quick_answers()
 }
 
 #[test]
-fn a_client_that_half_closes_while_its_answer_is_pending_aborts_the_request() {
+fn a_client_that_half_closes_while_its_response_is_pending_aborts_the_request() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, GET);
@@ -141,7 +141,7 @@ fn a_client_that_half_closes_while_its_answer_is_pending_aborts_the_request() {
 }
 
 #[test]
-fn a_client_that_half_closes_at_once_and_gets_no_answer_aborts_the_request() {
+fn a_client_that_half_closes_at_once_and_gets_no_response_aborts_the_request() {
     let mut engine = Engine::new(silent());
     for _ in 0..20 {
         let mut client = Client::connect(&engine);
@@ -156,7 +156,7 @@ fn a_client_that_half_closes_at_once_and_gets_no_answer_aborts_the_request() {
 }
 
 #[test]
-fn a_client_that_half_closes_reads_late_answers_where_the_program_allows_that() {
+fn a_client_that_half_closes_reads_late_responses_where_the_program_allows_that() {
     let limits = Limits { half_open: true, ..Limits::default() };
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
@@ -173,7 +173,7 @@ fn a_client_that_half_closes_reads_late_answers_where_the_program_allows_that() 
 }
 
 #[test]
-fn a_client_that_half_closes_reads_the_rest_of_an_answer_that_is_complete() {
+fn a_client_that_half_closes_reads_the_rest_of_a_response_that_is_complete() {
     let setup = Setup { small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());
     let mut client = Client::with_small_buffers(&engine);
@@ -188,7 +188,7 @@ fn a_client_that_half_closes_reads_the_rest_of_an_answer_that_is_complete() {
 }
 
 #[test]
-fn a_client_that_half_closes_reads_an_answer_that_was_given_at_once_and_waits_for_room() {
+fn a_client_that_half_closes_reads_a_response_that_was_given_at_once_and_waits_for_room() {
     // Whether the system takes each piece at once or not.
     for (small_buffers, piece) in [(true, 300_000), (false, 20_000)] {
         let setup = Setup { small_buffers, ..Setup::default() };
@@ -269,7 +269,7 @@ fn a_client_that_sends_requests_without_end_is_not_read_without_end() {
 }
 
 #[test]
-fn javascript_is_told_when_everything_it_wrote_has_been_sent() {
+fn javascript_is_notified_when_everything_it_wrote_has_been_sent() {
     let setup = Setup { small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());
     let mut client = Client::with_small_buffers(&engine);
@@ -300,7 +300,7 @@ fn javascript_is_told_when_everything_it_wrote_has_been_sent() {
 }
 
 #[test]
-fn a_question_behind_the_end_is_answered_too() {
+fn a_ping_after_the_end_is_answered_too() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, GET);
@@ -313,7 +313,7 @@ fn a_question_behind_the_end_is_answered_too() {
 }
 
 #[test]
-fn javascript_that_waits_for_its_answer_to_be_sent_hears_of_an_abort() {
+fn javascript_that_waits_for_its_response_to_be_sent_is_notified_of_an_abort() {
     let setup = Setup { small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());
     let mut client = Client::with_small_buffers(&engine);
@@ -330,7 +330,7 @@ fn javascript_that_waits_for_its_answer_to_be_sent_hears_of_an_abort() {
 }
 
 #[test]
-fn a_reset_is_noticed_though_nobody_reads() {
+fn a_reset_is_noticed_though_no_client_reads() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, CHUNKED_HEAD);
@@ -369,7 +369,7 @@ fn javascript_may_destroy_a_connection() {
 }
 
 #[test]
-fn counters_return_to_nothing_in_hand() {
+fn counters_return_to_nothing_in_flight() {
     let mut engine = Engine::new(silent());
     for number in 0..10 {
         let mut client = Client::connect(&engine);

@@ -13,7 +13,7 @@ use crate::harness::{
 };
 
 #[test]
-fn a_body_that_arrives_with_its_head_crosses_whole() {
+fn a_body_that_arrives_with_its_head_is_passed_whole() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
@@ -22,7 +22,7 @@ fn a_body_that_arrives_with_its_head_crosses_whole() {
 }
 
 #[test]
-fn a_chunked_body_that_arrives_with_its_head_crosses_whole() {
+fn a_chunked_body_that_arrives_with_its_head_is_passed_whole() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, [CHUNKED_HEAD, "5;a=b\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"].concat());
@@ -45,7 +45,7 @@ fn an_empty_body_is_none() {
 }
 
 #[test]
-fn trailers_of_a_request_cross_with_its_end() {
+fn trailers_of_a_request_are_passed_with_its_end() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client
@@ -85,7 +85,7 @@ fn a_body_streams_while_it_comes() {
 }
 
 #[test]
-fn a_huge_body_crosses_by_credit() {
+fn a_huge_body_is_passed_by_credit() {
     let mut engine = Engine::new(when_complete(|js, received| {
         js.reply(received.request.id, format!("{} {}", received.body.len(), sum(&received.body)));
     }));
@@ -106,10 +106,10 @@ fn a_client_that_is_ahead_is_read_in_wide_pieces() {
     client.send(&mut engine, head);
     let id = engine.request_to("/");
     let body = vec![b'x'; SIZE];
-    let sent = send_until_stuck(&mut engine, &mut client, &body);
+    let sent = client.send_until_stuck(&mut engine, &body);
     // As much as the engine took before is in the kernel now, and more.
     engine.js.credit(id, MAX_BODY_CREDIT);
-    send_until_stuck(&mut engine, &mut client, &body[sent..]);
+    client.send_until_stuck(&mut engine, &body[sent..]);
     assert!(largest_piece(&engine) > MAX_BODY_CHUNK, "{}", largest_piece(&engine));
 }
 
@@ -129,7 +129,7 @@ fn without_credit_the_engine_stops_reading() {
     client.send(&mut engine, [CHUNKED_HEAD, &format!("{SIZE:x}\r\n")].concat());
     let id = engine.request_to("/");
     let body = vec![b'x'; SIZE];
-    let mut sent = send_until_stuck(&mut engine, &mut client, &body);
+    let mut sent = client.send_until_stuck(&mut engine, &body);
     // The credit, 64 KiB after the guard, and the kernel's small buffers twice.
     assert!(sent < MAX_BODY_CREDIT + 340_000, "{sent} bytes were taken without credit");
     let crossed = engine.received()[0].body.len();
@@ -139,7 +139,7 @@ fn without_credit_the_engine_stops_reading() {
     );
     // Credit moves it on, by about as much as was given.
     engine.js.credit(id, 100_000);
-    let more = send_until_stuck(&mut engine, &mut client, &body[sent..]);
+    let more = client.send_until_stuck(&mut engine, &body[sent..]);
     sent += more;
     assert!((50_000..300_000).contains(&more), "{more} bytes for 100000 of credit");
     engine.js.credit(id, SIZE);
@@ -159,7 +159,7 @@ fn among_many_requests_each_body_has_less_credit() {
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
     let id = engine.request_to("/");
-    let sent = send_until_stuck(&mut engine, &mut client, &vec![b'x'; 1_000_000]);
+    let sent = client.send_until_stuck(&mut engine, &vec![b'x'; 1_000_000]);
     let crossed = |engine: &Engine| engine.received()[300].body.len();
     // What came before the request crossed is read in whole reads.
     assert!(
@@ -178,7 +178,7 @@ fn among_many_requests_each_body_has_less_credit() {
 }
 
 #[test]
-fn after_an_early_answer_a_small_rest_is_passed_over() {
+fn after_an_early_response_a_small_rest_is_discarded() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc");
@@ -198,7 +198,7 @@ fn after_an_early_answer_a_small_rest_is_passed_over() {
 }
 
 #[test]
-fn after_an_early_answer_a_huge_rest_ends_the_connection_and_the_answer_is_read() {
+fn after_an_early_response_a_huge_rest_ends_the_connection_and_the_response_is_read() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nabc");
@@ -216,7 +216,7 @@ fn after_an_early_answer_a_huge_rest_ends_the_connection_and_the_answer_is_read(
 }
 
 #[test]
-fn an_early_answer_reaches_a_client_that_has_ended_its_side_in_the_body() {
+fn an_early_response_reaches_a_client_that_has_ended_its_side_in_the_body() {
     let mut engine = Engine::new(Box::new(|js, event| {
         if let Event::Request(request) = event {
             js.respond_early(request.id, 403, "", CONNECTION | LENGTH | DISCARDS, b"no");
@@ -234,7 +234,7 @@ fn an_early_answer_reaches_a_client_that_has_ended_its_side_in_the_body() {
 }
 
 #[test]
-fn an_early_answer_says_close_where_the_rest_is_long_or_unknown() {
+fn an_early_response_announces_close_where_the_rest_is_long_or_unknown() {
     let long = format!("Content-Length: {}", 10 * MEBIBYTE);
     for (framing, rest, connection) in [
         (long.as_str(), vec![b'x'; 10 * MEBIBYTE], "close"),
@@ -265,7 +265,7 @@ fn an_early_answer_says_close_where_the_rest_is_long_or_unknown() {
 }
 
 #[test]
-fn a_body_refused_for_its_length_is_drained_so_that_the_answer_is_read() {
+fn a_body_refused_for_its_length_is_drained_so_that_the_response_is_read() {
     let limits = Limits::from(Settings { limit_request_body: 1_000, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
@@ -281,7 +281,7 @@ fn a_body_refused_for_its_length_is_drained_so_that_the_answer_is_read() {
 }
 
 #[test]
-fn after_an_early_answer_the_rest_may_still_be_wanted() {
+fn after_an_early_response_the_rest_may_still_be_wanted() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
@@ -294,7 +294,7 @@ fn after_an_early_answer_the_rest_may_still_be_wanted() {
 }
 
 #[test]
-fn behind_its_answer_nobody_waits_for_a_reader_that_has_stopped() {
+fn after_its_response_nothing_waits_for_a_reader_that_has_stopped() {
     let limits = Limits { discard_time: Duration::from_millis(300), ..Limits::default() };
     let mut engine = Engine::with_limits(limits, silent());
     for framing in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
@@ -321,7 +321,7 @@ fn behind_its_answer_nobody_waits_for_a_reader_that_has_stopped() {
 }
 
 #[test]
-fn expect_crosses_before_the_body_comes_and_javascript_answers_100() {
+fn expect_is_passed_before_the_body_comes_and_javascript_answers_100() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     let head = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
@@ -340,7 +340,7 @@ fn expect_crosses_before_the_body_comes_and_javascript_answers_100() {
 }
 
 #[test]
-fn expect_means_nothing_on_http_1_0_and_any_other_crosses() {
+fn expect_means_nothing_on_http_1_0_and_any_other_is_passed() {
     let mut engine = Engine::new(crate::harness::echo());
     let mut client = Client::connect(&engine);
     let tea = "GET / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n";
@@ -353,7 +353,7 @@ fn expect_means_nothing_on_http_1_0_and_any_other_crosses() {
 
 /// Sends until several rounds of other work have gone by without a byte being taken.
 #[test]
-fn what_is_pipelined_behind_a_streamed_body_is_the_next_request() {
+fn what_is_pipelined_after_a_streamed_body_is_the_next_request() {
     let mut engine = Engine::new(when_complete(|js, received| {
         js.reply(received.request.id, format!("{} {}", received.body.len(), sum(&received.body)));
     }));
@@ -383,18 +383,6 @@ fn a_streamed_body_that_ends_early_is_an_abort() {
     client.half_close();
     engine.aborted(id);
     assert!(!engine.received()[0].complete);
-}
-
-fn send_until_stuck(engine: &mut Engine, client: &mut Client, bytes: &[u8]) -> usize {
-    let mut sent = 0;
-    let mut quiet = 0;
-    while quiet < 5 {
-        let count = client.try_send(&bytes[sent..]);
-        sent += count;
-        quiet = if count == 0 { quiet + 1 } else { 0 };
-        engine.settle();
-    }
-    sent
 }
 
 fn sum(bytes: &[u8]) -> u64 {

@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::pressure::settings::Settings;
 
-use crate::harness::{CHUNKED, CONNECTION, Client, End, Engine, Event, LENGTH, Setup, silent};
+use crate::harness::{CHUNKED, CONNECTION, Client, End, Engine, Event, Setup, silent};
 
 /// A deadline long enough for a loaded machine to do what a test has to do before it.
-const SHORT: Duration = Duration::from_millis(400);
+pub(crate) const SHORT: Duration = Duration::from_millis(400);
 
 /// A server and clients whose kernels buffer little.
-fn small(limits: Limits) -> Engine {
+pub(crate) fn small(limits: Limits) -> Engine {
     Engine::start(Setup { limits, small_buffers: true, ..Setup::default() }, silent())
 }
 
 /// Returns when the engine's wheel has found a deadline of `header`, which begins now.
-fn let_a_deadline_pass(engine: &mut Engine) {
+pub(crate) fn let_a_deadline_pass(engine: &mut Engine) {
     let mut other = Client::connect(engine);
     other.send(engine, "GET /slow HTTP/1.1\r\n");
     assert_eq!(other.response(engine).status, 408);
@@ -39,7 +39,7 @@ fn no_byte_starts_the_time_of_a_head_again() {
 }
 
 #[test]
-fn a_head_behind_an_answered_request_has_a_time_of_its_own() {
+fn a_head_after_a_responseed_request_has_a_time_of_its_own() {
     let mut engine = Engine::with_limits(
         Limits::from(Settings { header_timeout: SHORT, ..Settings::default() }),
         crate::harness::echo(),
@@ -71,7 +71,7 @@ fn a_body_that_stops_is_answered_408_and_aborted() {
 }
 
 #[test]
-fn a_client_that_waits_for_the_word_to_send_its_body_has_time_from_then_on() {
+fn a_client_that_waits_for_permission_to_send_its_body_has_time_from_then_on() {
     let limits = Limits::from(Settings {
         body_timeout: SHORT,
         header_timeout: SHORT * 2,
@@ -100,7 +100,7 @@ fn a_client_that_waits_for_the_word_to_send_its_body_has_time_from_then_on() {
 }
 
 #[test]
-fn a_client_that_waits_for_the_word_to_send_its_body_waits_no_longer_than_for_an_answer() {
+fn a_client_that_waits_for_permission_to_send_its_body_waits_no_longer_than_for_a_response() {
     let limits = Limits::from(Settings { request_timeout: SHORT, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
@@ -115,7 +115,7 @@ fn a_client_that_waits_for_the_word_to_send_its_body_waits_no_longer_than_for_an
 }
 
 #[test]
-fn a_body_that_comes_in_drips_is_answered_408() {
+fn a_body_that_arrives_slowly_is_answered_408() {
     let limits = Limits {
         rate_grace: SHORT,
         ..Limits::from(Settings {
@@ -166,7 +166,7 @@ fn a_body_that_javascript_does_not_read_has_time() {
 }
 
 #[test]
-fn an_answer_that_does_not_begin_is_given_up_with_504() {
+fn a_response_that_does_not_begin_is_aborted_with_504() {
     let mut engine = Engine::with_limits(
         Limits::from(Settings { request_timeout: SHORT, ..Settings::default() }),
         silent(),
@@ -184,7 +184,7 @@ fn an_answer_that_does_not_begin_is_given_up_with_504() {
 }
 
 #[test]
-fn what_streams_behind_its_head_may_take_longer() {
+fn what_streams_after_its_head_may_take_longer() {
     let limits = Limits::from(Settings {
         request_timeout: SHORT,
         header_timeout: SHORT * 2,
@@ -248,151 +248,7 @@ fn blocked_javascript_stops_no_deadline() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_reset_and_javascript_hears_of_it() {
-    let mut engine = small(Limits::from(Settings { write_timeout: SHORT, ..Settings::default() }));
-    let mut client = Client::with_small_buffers(&engine);
-    client.send(&mut engine, GET);
-    let id = engine.request_to("/");
-    engine.js.head(id, 200, "", CHUNKED);
-    engine.js.data(id, &vec![b'x'; 900_000]);
-    engine.js.notify(id);
-    engine.js.wake();
-    engine.aborted(id);
-    engine.until("the client has read what came", |_| client.has_ended().then_some(()));
-    client.take();
-    assert_eq!(client.end(&mut engine), End::Reset);
-}
-
-#[test]
-fn a_complete_answer_that_nobody_reads_is_given_up_too() {
-    let mut engine = small(Limits::from(Settings { write_timeout: SHORT, ..Settings::default() }));
-    for close in [false, true] {
-        let mut client = Client::with_small_buffers(&engine);
-        client.send(&mut engine, GET);
-        let id = engine.request_to("/");
-        let flags = if close { crate::harness::CLOSE } else { 0 };
-        engine.js.respond(id, 200, "", CONNECTION | LENGTH | flags, &vec![b'x'; 900_000]);
-        engine.js.wake();
-        engine.until("the connection to close", |engine| {
-            (engine.js.io.counters()[0] == 0).then_some(())
-        });
-        engine.events.clear();
-    }
-}
-
-#[test]
-fn a_client_that_asks_for_more_and_reads_nothing_is_given_up_too() {
-    let limits = Limits::from(Settings { write_timeout: SHORT, ..Settings::default() });
-    let setup = Setup { limits, small_buffers: true, ..Setup::default() };
-    let answer = vec![b'x'; 60_000];
-    let mut engine = Engine::start(
-        setup,
-        Box::new(move |js, event| {
-            if let Event::Request(request) = event
-                && request.target == "/"
-            {
-                js.respond(request.id, 200, "", CONNECTION | LENGTH, &answer);
-            }
-        }),
-    );
-    for last in ["", "GET /never HTTP/1.1\r\nHost: x\r\n\r\n", "GET /half HTTP/1.1\r\n"] {
-        let mut clients: Vec<_> = (1..30).map(|_| Client::with_small_buffers(&engine)).collect();
-        for (count, client) in clients.iter_mut().enumerate() {
-            client.send(&mut engine, GET.repeat(count + 1) + last);
-        }
-        engine.until("they are served", |engine| (engine.received().len() >= 29).then_some(()));
-        engine
-            .until("the connections go", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
-        engine.events.clear();
-    }
-}
-
-#[test]
-fn a_client_that_reads_in_drips_is_reset() {
-    let limits = Limits {
-        rate_grace: SHORT,
-        ..Limits::from(Settings { write_min_rate: 50_000_000, ..Settings::default() })
-    };
-    let mut engine = small(limits);
-    let mut client = Client::with_small_buffers(&engine);
-    client.send(&mut engine, GET);
-    let id = engine.request_to("/");
-    engine.js.head(id, 200, "", CHUNKED);
-    engine.js.data(id, &vec![b'x'; 900_000]);
-    engine.js.notify(id);
-    engine.js.wake();
-    engine.until("it is given up", |engine| {
-        client.skip(100);
-        engine.events.contains(&Event::Aborted(id)).then_some(())
-    });
-}
-
-#[test]
-fn a_client_that_reads_everything_owes_nothing_while_javascript_is_silent() {
-    let limits = Limits {
-        rate_grace: SHORT,
-        ..Limits::from(Settings {
-            write_timeout: SHORT,
-            header_timeout: SHORT * 2,
-            ..Settings::default()
-        })
-    };
-    let mut engine = small(limits);
-    let mut client = Client::with_small_buffers(&engine);
-    client.send(&mut engine, GET);
-    let id = engine.request_to("/");
-    engine.js.head(id, 200, "", CHUNKED);
-    let mut read = 0;
-    for _ in 0..2 {
-        engine.js.data(id, &vec![b'x'; 300_000]);
-        engine.js.wake();
-        engine.until("it is read", |_| {
-            read += client.skip(usize::MAX);
-            (read >= 300_000).then_some(())
-        });
-        read -= 300_000;
-        let_a_deadline_pass(&mut engine);
-    }
-    assert_eq!(engine.count(|event| matches!(event, Event::Aborted(_))), 0);
-}
-
-#[test]
-fn a_slow_reader_of_a_whole_answer_is_not_idle() {
-    let limits = Limits::from(Settings {
-        keepalive: SHORT,
-        header_timeout: SHORT * 2,
-        ..Settings::default()
-    });
-    let mut engine = small(limits);
-    let mut client = Client::with_small_buffers(&engine);
-    client.send(&mut engine, GET);
-    let id = engine.request_to("/");
-    engine.js.respond(id, 200, "", CONNECTION | LENGTH, &vec![b'x'; 500_000]);
-    engine.js.wake();
-    let_a_deadline_pass(&mut engine);
-    assert_eq!(client.response(&mut engine).body.len(), 500_000);
-    assert_eq!(client.end(&mut engine), End::Closed);
-}
-
-#[test]
-fn a_request_behind_answers_that_are_read_slowly_is_not_late() {
-    let mut engine = small(Limits::from(Settings { header_timeout: SHORT, ..Settings::default() }));
-    let mut client = Client::with_small_buffers(&engine);
-    client.send(&mut engine, GET.repeat(2) + "GET /half HTTP/1.1\r\n");
-    for _ in 0..2 {
-        let id = engine.request_to("/");
-        engine.events.clear();
-        engine.js.respond(id, 200, "", CONNECTION | LENGTH, &vec![b'x'; 500_000]);
-        engine.js.wake();
-        let_a_deadline_pass(&mut engine);
-        let response = client.response(&mut engine);
-        assert_eq!((response.status, response.body.len()), (200, 500_000));
-    }
-    assert_eq!(client.response(&mut engine).status, 408);
-}
-
-#[test]
-fn an_early_answer_may_take_long_once_the_body_has_come() {
+fn an_early_response_may_take_long_once_the_body_has_come() {
     let limits = Limits {
         discard_time: SHORT,
         ..Limits::from(Settings { header_timeout: SHORT * 2, ..Settings::default() })
@@ -425,6 +281,6 @@ fn a_client_that_neither_reads_nor_closes_is_not_waited_for() {
     assert_eq!(client.response(&mut engine).status, 400);
 }
 
-const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const BODY: &str = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd";
 const SIZE: usize = 1_000_000;

@@ -35,7 +35,7 @@ fn streams_are_answered_whichever_is_ready_first() {
 }
 
 #[test]
-fn the_application_sees_what_http_1_would_have_told() {
+fn the_application_sees_what_http_1_would_have_reported() {
     let mut engine = http2(echo());
     let address = engine.address;
     let answer = with_client(&mut engine, move || {
@@ -58,7 +58,7 @@ fn the_application_sees_what_http_1_would_have_told() {
 }
 
 #[test]
-fn an_answer_has_no_fields_of_a_connection() {
+fn a_response_has_no_fields_of_a_connection() {
     let mut engine = http2(when_complete(|js, received| {
         let fields = "X-A: 1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n";
         js.respond(received.request.id, 200, fields, DATE | CONNECTION | LENGTH | 32, b"ok");
@@ -78,7 +78,7 @@ fn an_answer_has_no_fields_of_a_connection() {
 }
 
 #[test]
-fn trailers_and_interim_answers_come_through() {
+fn trailers_and_interim_responses_come_through() {
     let mut engine = http2(when_complete(|js, received| {
         let id = received.request.id;
         js.inform(id, 103, "Link: </a>\r\n");
@@ -164,7 +164,7 @@ fn refusals_are_answers_of_their_stream_alone() {
 }
 
 #[test]
-fn more_requests_than_the_worker_may_have_in_hand_are_told_so() {
+fn more_requests_than_the_worker_may_have_in_flight_are_refused() {
     let limits = Limits::from(Settings { worker_connections: 1, ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), silent());
     let address = engine.address;
@@ -185,7 +185,7 @@ fn more_requests_than_the_worker_may_have_in_hand_are_told_so() {
 }
 
 #[test]
-fn a_body_that_does_not_come_makes_way_where_no_more_requests_may_be_in_hand() {
+fn a_body_that_does_not_come_is_evicted_where_no_more_requests_may_be_in_flight() {
     let limits = Limits::from(Settings { worker_connections: 1, ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), silent());
     let address = engine.address;
@@ -216,7 +216,7 @@ fn a_body_that_does_not_come_makes_way_where_no_more_requests_may_be_in_hand() {
 }
 
 #[test]
-fn a_drain_answers_what_is_in_hand_and_ends_the_connection() {
+fn a_drain_answers_what_is_in_flight_and_ends_the_connection() {
     let mut engine = http2(silent());
     let address = engine.address;
     let client = std::thread::spawn(move || {
@@ -317,7 +317,7 @@ fn a_page_in_the_place_of_a_websocket_is_no_success() {
 }
 
 #[test]
-fn an_answer_of_204_tells_no_length() {
+fn a_response_of_204_has_no_length() {
     let mut engine = http2(when_complete(|js, received| {
         js.respond(received.request.id, 204, "Content-Length: 5\r\nX-A: 1\r\n", 64, b"");
     }));

@@ -42,7 +42,7 @@ fn a_hundred_bodies_at_a_time_come_through_in_both_directions() {
 }
 
 #[test]
-fn a_long_body_goes_by_credit_in_both_directions() {
+fn a_long_body_is_passed_by_credit_in_both_directions() {
     let mut engine = http2(when_complete(|js, received| {
         js.head(received.request.id, 200, "", 0);
         js.large(received.request.id, received.body.clone());
@@ -56,7 +56,7 @@ fn a_long_body_goes_by_credit_in_both_directions() {
 }
 
 #[test]
-fn an_early_answer_comes_whole_and_the_rest_of_the_body_does_not_interest() {
+fn an_early_response_comes_whole_and_the_rest_of_the_body_is_ignored() {
     let mut engine = http2(Box::new(|js, event| {
         if let Event::Request(request) = event {
             js.respond_early(request.id, 413, "", LENGTH, b"too much");
@@ -75,7 +75,7 @@ fn an_early_answer_comes_whole_and_the_rest_of_the_body_does_not_interest() {
 }
 
 #[test]
-fn an_early_answer_may_take_long_once_the_body_has_come() {
+fn an_early_response_may_take_long_once_the_body_has_come() {
     let discard_time = Duration::from_millis(200);
     let limits = with_http2(Limits { discard_time, ..Limits::default() });
     let answer = pattern(200_000);
@@ -103,7 +103,7 @@ fn an_early_answer_may_take_long_once_the_body_has_come() {
 }
 
 #[test]
-fn a_body_that_was_begun_under_the_usual_window_goes_on_under_a_smaller_one() {
+fn a_body_that_was_begun_under_the_usual_window_continues_under_a_smaller_one() {
     let mut limits = with_http2(Limits::default());
     limits.settings.http2_initial_window_size = 1_000;
     let mut engine = Engine::with_limits(limits, echo());
@@ -122,7 +122,7 @@ fn a_body_that_was_begun_under_the_usual_window_goes_on_under_a_smaller_one() {
 }
 
 #[test]
-fn an_answer_that_is_cut_is_a_reset_behind_what_was_said() {
+fn a_response_that_is_cut_is_a_reset_after_what_was_sent() {
     let mut engine = http2(Box::new(|js, event| {
         if let Event::Request(request) = event {
             js.head(request.id, 200, "", 0);
@@ -144,7 +144,7 @@ fn an_answer_that_is_cut_is_a_reset_behind_what_was_said() {
 }
 
 #[test]
-fn what_is_on_its_way_behind_a_hundred_resets_is_no_mistake_of_the_client() {
+fn what_is_on_its_way_after_a_hundred_resets_is_no_mistake_of_the_client() {
     let mut engine = http2(Box::new(|js, event| {
         if let Event::Request(request) = event
             && request.target == "/"

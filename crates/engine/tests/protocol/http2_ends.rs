@@ -85,7 +85,7 @@ fn a_drain_closes_a_websocket_of_a_stream() {
 }
 
 #[test]
-fn what_a_proxy_tells_stands_before_the_preface() {
+fn proxy_information_precedes_the_preface() {
     let mut limits = with_http2(Limits::default());
     limits.parse_policy.proxy_protocol = ProxyProtocol::V1;
     limits.parse_policy.proxy_allow_ips = AddressList::parse("127.0.0.1").unwrap();
@@ -108,7 +108,7 @@ fn what_a_proxy_tells_stands_before_the_preface() {
 }
 
 #[test]
-fn a_client_of_which_no_proxy_has_told_is_served_in_both_protocols() {
+fn a_client_without_proxy_information_is_served_in_both_protocols() {
     let mut limits = with_http2(Limits::default());
     limits.parse_policy.proxy_protocol = ProxyProtocol::Auto;
     limits.parse_policy.proxy_allow_ips = AddressList::parse("127.0.0.1").unwrap();
@@ -126,7 +126,7 @@ fn a_client_of_which_no_proxy_has_told_is_served_in_both_protocols() {
 }
 
 #[test]
-fn an_invalid_preface_has_no_answer_where_both_protocols_are_spoken() {
+fn an_invalid_preface_has_no_response_where_both_protocols_are_spoken() {
     const INVALID: &str = "INVALID CONNECTION PREFACE\r\n\r\n";
     let mut engine = Engine::with_limits(with_http2(Limits::default()), echo());
     for step in [1, INVALID.len()] {

@@ -137,7 +137,7 @@ fn a_client_that_opens_no_window_is_reset_in_its_time() {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_answered_408_and_an_answer_that_does_not_504() {
+fn a_body_that_does_not_come_is_answered_408_and_a_response_that_does_not_504() {
     let mut limits =
         Limits::from(Settings { body_timeout: Duration::from_millis(300), ..Settings::default() });
     limits.settings.request_timeout = Duration::from_millis(300);
@@ -155,7 +155,7 @@ fn a_body_that_does_not_come_is_answered_408_and_an_answer_that_does_not_504() {
 }
 
 #[test]
-fn an_idle_connection_is_told_to_go_and_closed() {
+fn an_idle_connection_is_notified_and_closed() {
     let limits =
         Limits::from(Settings { keepalive: Duration::from_millis(300), ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), echo());

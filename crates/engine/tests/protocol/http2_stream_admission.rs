@@ -18,7 +18,7 @@ const LARGE: u32 = 1 << 20;
 const WINDOW: usize = 65_536;
 
 #[test]
-fn large_answers_that_are_not_taken_hold_back_what_is_asked_behind_them() {
+fn large_responses_that_are_not_taken_hold_back_what_is_asked_after_them() {
     let mut engine = engine(Limits::default(), large_answers());
     let mut client = stalling(&mut engine);
     engine.settle();
@@ -55,7 +55,7 @@ fn answers_that_do_not_come_hold_back_nothing_for_long() {
 }
 
 #[test]
-fn whoever_takes_answers_is_served_on() {
+fn a_client_that_takes_answers_is_served_on() {
     let mut engine = engine(Limits::default(), large_answers());
     let mut client = stalling(&mut engine);
     engine.settle();
@@ -82,7 +82,7 @@ fn what_the_system_takes_for_a_client_that_does_not_read_begins_little() {
 }
 
 #[test]
-fn what_waits_is_no_request_in_hand_and_not_without_bound() {
+fn what_waits_is_no_request_in_flight_and_not_without_bound() {
     let limits = Limits::from(Settings { worker_connections: 20, ..Settings::default() });
     let mut engine = engine(limits, large_answers());
     let mut client = stalling(&mut engine);
@@ -96,7 +96,7 @@ fn what_waits_is_no_request_in_hand_and_not_without_bound() {
 }
 
 #[test]
-fn whoever_takes_nothing_in_its_time_is_cut_with_all_that_waits() {
+fn a_client_that_takes_nothing_in_its_time_is_cut_with_all_that_waits() {
     let limits =
         Limits::from(Settings { write_timeout: Duration::from_millis(500), ..Settings::default() });
     let mut engine = engine(limits, large_answers());

@@ -56,7 +56,7 @@ fn javascript_cuts_a_parked_connection() {
 }
 
 #[test]
-fn a_connection_that_says_nothing_is_found_while_others_are_served() {
+fn a_connection_that_sends_nothing_is_found_while_others_are_served() {
     let header = Duration::from_millis(600);
     let limits = Limits::from(Settings { header_timeout: header, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::harness::{Client, Engine, Event, silent};
 
 #[test]
-fn while_javascript_is_blocked_nobody_gets_an_id_that_it_has_in_flight() {
+fn while_javascript_is_blocked_no_request_gets_an_id_that_it_has_in_flight() {
     let mut engine = Engine::new(silent());
     let mut victim = Client::connect(&engine);
     victim.send(&mut engine, GET);

@@ -25,7 +25,7 @@ fn a_connection_carries_one_request_after_the_other() {
 }
 
 #[test]
-fn javascript_hears_of_a_connection_before_its_first_request_and_of_its_end() {
+fn javascript_is_notified_of_a_connection_before_its_first_request_and_of_its_end() {
     let mut engine = Engine::new(echo());
     let mut client = Client::connect(&engine);
     let peer = client.address();
@@ -45,7 +45,7 @@ fn javascript_hears_of_a_connection_before_its_first_request_and_of_its_end() {
 }
 
 #[test]
-fn a_connection_that_sends_nothing_is_not_told() {
+fn a_connection_that_sends_nothing_is_not_reported() {
     let mut engine = Engine::new(echo());
     let client = Client::connect(&engine);
     engine.settle();
@@ -66,7 +66,7 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn the_next_pipelined_request_crosses_when_the_first_is_answered() {
+fn the_next_pipelined_request_is_passed_when_the_first_is_answered() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(
@@ -85,7 +85,7 @@ fn the_next_pipelined_request_crosses_when_the_first_is_answered() {
 }
 
 #[test]
-fn an_answer_leaves_in_its_turn_whatever_follows_its_request() {
+fn a_response_is_sent_in_its_turn_whatever_follows_its_request() {
     for following in [
         "GET /never HTTP/1.1\r\nHost: x\r\n\r\nGET /last HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /half HTTP/1.1\r\nHo",
@@ -125,7 +125,7 @@ fn very_many_pipelined_requests_are_all_answered() {
 }
 
 #[test]
-fn the_last_request_that_a_connection_may_carry_is_told_close() {
+fn the_last_request_that_a_connection_may_carry_gets_connection_close() {
     let limits = Limits::from(Settings { limit_requests_per_connection: 3, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
@@ -139,7 +139,7 @@ fn the_last_request_that_a_connection_may_carry_is_told_close() {
 }
 
 #[test]
-fn a_close_in_the_list_of_connection_ends_it_after_the_answer() {
+fn a_close_in_the_list_of_connection_ends_it_after_the_response() {
     for list in ["close", "Close", "keep-alive, close", "x ,\tcLoSe, y", ",close,"] {
         let mut engine = Engine::new(echo());
         let mut client = Client::connect(&engine);
@@ -152,7 +152,7 @@ fn a_close_in_the_list_of_connection_ends_it_after_the_answer() {
 }
 
 #[test]
-fn who_says_close_in_a_whole_request_is_not_waited_for() {
+fn a_complete_request_with_close_is_not_waited_for() {
     let limits =
         Limits::from(Settings { linger_timeout: Duration::from_secs(60), ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());
@@ -184,7 +184,7 @@ fn what_only_looks_like_close_does_not_end_it() {
 }
 
 #[test]
-fn requests_behind_a_close_are_not_taken() {
+fn requests_after_a_close_are_not_taken() {
     let mut engine = Engine::new(echo());
     let mut client = Client::connect(&engine);
     client.send(
@@ -237,7 +237,7 @@ fn the_application_may_end_the_connection() {
 }
 
 #[test]
-fn without_keepalive_each_answer_closes() {
+fn without_keepalive_each_response_closes() {
     let limits = Limits::from(Settings { keepalive: Duration::ZERO, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
@@ -260,7 +260,7 @@ fn an_idle_connection_is_closed_after_keepalive() {
 }
 
 #[test]
-fn a_request_in_hand_is_not_ended_by_keepalive() {
+fn a_request_in_flight_is_not_ended_by_keepalive() {
     let limits =
         Limits::from(Settings { keepalive: Duration::from_millis(100), ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
@@ -293,7 +293,7 @@ fn a_head_that_does_not_come_in_time_is_answered_408() {
 }
 
 #[test]
-fn a_connection_that_never_sends_is_closed_without_an_answer() {
+fn a_connection_that_never_sends_is_closed_without_a_response() {
     let limits = Limits::from(Settings {
         header_timeout: Duration::from_millis(300),
         ..Settings::default()

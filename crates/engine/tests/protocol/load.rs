@@ -80,7 +80,7 @@ fn many_connections_at_once_are_all_served() {
 }
 
 #[test]
-fn connections_that_come_and_go_leave_nothing_behind() {
+fn connections_that_come_and_go_leave_nothing_open() {
     let mut engine = Engine::new(echo());
     for _ in 0..500 {
         let mut client = Client::connect(&engine);

@@ -23,3 +23,4 @@ mod stopping;
 mod surroundings;
 mod tls;
 mod tunnels;
+mod write_deadlines;

@@ -12,7 +12,7 @@ const PIECE: usize = 100_000;
 const PATIENT: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_body_that_comes_in_its_time_crosses_whole() {
+fn a_body_that_comes_in_its_time_is_passed_whole() {
     let limits = Limits::from(Settings { request_buffer_time: PATIENT, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
@@ -34,7 +34,7 @@ fn a_body_that_comes_in_its_time_crosses_whole() {
 }
 
 #[test]
-fn a_chunked_body_that_comes_in_its_time_crosses_whole() {
+fn a_chunked_body_that_comes_in_its_time_is_passed_whole() {
     let limits = Limits::from(Settings { request_buffer_time: PATIENT, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
@@ -72,7 +72,7 @@ fn a_body_beyond_the_buffer_does_not_wait() {
 }
 
 #[test]
-fn a_body_that_stops_crosses_after_its_time() {
+fn a_body_that_stops_is_passed_after_its_time() {
     let limits = Limits::from(Settings {
         request_buffer_time: Duration::from_millis(20),
         ..Settings::default()
@@ -93,7 +93,7 @@ fn a_body_that_stops_crosses_after_its_time() {
 }
 
 #[test]
-fn a_client_that_goes_while_its_body_is_collected_was_never_there() {
+fn a_client_that_closes_while_its_body_is_collected_was_never_there() {
     let limits = Limits::from(Settings { request_buffer_time: PATIENT, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);

@@ -59,7 +59,7 @@ fn each_refusal_has_its_status() {
 }
 
 #[test]
-fn a_refusal_says_what_is_wrong() {
+fn a_refusal_states_the_reason() {
     let (_, text) = refused(Limits::default(), "GET / HTTP/1.1\r\n\r\n");
     assert_eq!(text, "The Host header field is missing, repeated or malformed.");
 }
@@ -86,7 +86,7 @@ fn javascript_does_not_cut_off_a_client_that_is_refused_in_its_body() {
 }
 
 #[test]
-fn a_refusal_comes_behind_the_answers_to_earlier_requests() {
+fn a_refusal_comes_after_the_responses_to_earlier_requests() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(
@@ -170,7 +170,7 @@ fn a_request_beyond_worker_connections_is_answered_503() {
 }
 
 #[test]
-fn a_reader_that_stands_still_makes_way_for_a_request_beyond_worker_connections() {
+fn a_reader_that_stalls_is_evicted_for_a_request_beyond_worker_connections() {
     let limits = Limits::from(Settings { worker_connections: 2, ..Settings::default() });
     let setup = Setup { limits, small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());
@@ -199,7 +199,7 @@ fn a_reader_that_stands_still_makes_way_for_a_request_beyond_worker_connections(
 }
 
 #[test]
-fn a_body_that_drips_makes_way_for_a_request_beyond_worker_connections() {
+fn a_body_that_arrives_slowly_is_evicted_for_a_request_beyond_worker_connections() {
     let limits = Limits::from(Settings { worker_connections: 3, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let post = |path: &str, length: usize| {

@@ -51,7 +51,7 @@ fn a_reason_of_the_application_replaces_the_usual_one() {
 }
 
 #[test]
-fn an_answer_to_head_has_a_length_and_no_body() {
+fn a_response_to_head_has_a_length_and_no_body() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     for _ in 0..2 {
@@ -119,7 +119,7 @@ fn a_framing_field_of_the_application_is_not_repeated() {
 }
 
 #[test]
-fn an_answer_without_framing_ends_with_the_connection() {
+fn a_response_without_framing_ends_with_the_connection() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     let id = asked(&mut engine, &mut client, "GET");
@@ -132,7 +132,7 @@ fn an_answer_without_framing_ends_with_the_connection() {
 }
 
 #[test]
-fn a_client_of_http_1_0_gets_no_interim_answer() {
+fn a_client_of_http_1_0_gets_no_interim_response() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "GET / HTTP/1.0\r\nHost: x\r\n\r\n");
@@ -143,7 +143,7 @@ fn a_client_of_http_1_0_gets_no_interim_answer() {
 }
 
 #[test]
-fn interim_answers_come_before_the_final_one() {
+fn interim_responses_come_before_the_final_one() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     let id = asked(&mut engine, &mut client, "GET");
@@ -186,7 +186,7 @@ fn an_end_without_a_head_cuts_the_connection() {
 }
 
 #[test]
-fn a_reset_cuts_the_connection_in_the_middle_of_an_answer() {
+fn a_reset_cuts_the_connection_in_the_middle_of_a_response() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     let id = asked(&mut engine, &mut client, "GET");
@@ -202,7 +202,7 @@ fn a_reset_cuts_the_connection_in_the_middle_of_an_answer() {
 }
 
 #[test]
-fn an_answer_that_is_complete_leaves_before_a_reset_or_destroy() {
+fn a_response_that_is_complete_is_sent_before_a_reset_or_destroy() {
     let mut engine = Engine::new(silent());
     for destroys in [false, true] {
         let mut client = Client::connect(&engine);
@@ -274,7 +274,7 @@ fn a_small_ring_carries_answers_of_any_length() {
 }
 
 #[test]
-fn an_answer_leaves_while_a_handler_holds_javascript() {
+fn a_response_is_sent_while_a_handler_holds_javascript() {
     let (read, is_read) = mpsc::channel();
     let mut engine = Engine::new(Box::new(move |js, event| {
         if let Event::Request(request) = event {
@@ -328,7 +328,7 @@ fn lent_memory_is_sent_from_where_it_is_and_comes_back() {
 }
 
 #[test]
-fn lent_memory_comes_back_when_its_client_goes() {
+fn lent_memory_comes_back_when_its_client_closes() {
     let setup = Setup { small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());
     let mut client = Client::with_small_buffers(&engine);

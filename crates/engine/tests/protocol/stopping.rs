@@ -14,7 +14,7 @@ fn a_drain_without_connections_is_idle_at_once() {
 }
 
 #[test]
-fn a_draining_engine_answers_what_still_comes_and_closes_behind_it() {
+fn a_draining_engine_answers_what_still_comes_and_closes_after_it() {
     let mut engine = Engine::new(echo());
     let mut client = Client::connect(&engine);
     let response = client.ask(&mut engine, GET);
@@ -28,7 +28,7 @@ fn a_draining_engine_answers_what_still_comes_and_closes_behind_it() {
 }
 
 #[test]
-fn a_draining_engine_finishes_the_request_in_hand_and_says_close() {
+fn a_draining_engine_finishes_the_request_in_flight_and_announces_close() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, GET);
@@ -42,7 +42,7 @@ fn a_draining_engine_finishes_the_request_in_hand_and_says_close() {
 }
 
 #[test]
-fn a_head_that_says_keep_alive_by_itself_says_close_in_a_drain() {
+fn a_head_that_sends_keep_alive_by_itself_announces_close_in_a_drain() {
     let fields = "A: 1\r\nconnection: Keep-Alive\r\nKeep-Alive: timeout=5\r\nContent-Length: 4\r\n";
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
@@ -82,7 +82,7 @@ fn a_draining_engine_closes_idle_connections_after_a_while() {
 }
 
 #[test]
-fn idle_connections_are_kept_as_long_as_the_drain_says_until_it_is_hastened() {
+fn idle_connections_are_kept_as_long_as_the_drain_sets_until_it_is_hastened() {
     let mut engine = Engine::new(echo());
     let mut late = Client::connect(&engine);
     late.ask(&mut engine, GET);

@@ -87,7 +87,7 @@ fn what_a_slow_reader_of_the_access_log_has_not_taken_is_not_forgotten() {
 }
 
 #[test]
-fn each_answer_has_its_line_in_the_access_log() {
+fn each_response_has_its_line_in_the_access_log() {
     let path = path("access.log");
     let format = r#"%(h)s "%(r)s" %(s)s %(b)s "%({x-a}i)s" "%({x-b}o)s""#;
     let format = AccessFormat::compile(format).unwrap();

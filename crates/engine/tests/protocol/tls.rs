@@ -41,7 +41,7 @@ fn requests_are_served_over_both_versions() {
 }
 
 #[test]
-fn what_a_proxy_tells_stands_before_the_handshake() {
+fn proxy_information_precedes_the_handshake() {
     let mut limits = Limits::default();
     limits.parse_policy.proxy_protocol = ProxyProtocol::Auto;
     limits.parse_policy.proxy_allow_ips = AddressList::parse("127.0.0.1").unwrap();
@@ -71,7 +71,7 @@ fn what_a_proxy_tells_stands_before_the_handshake() {
 }
 
 #[test]
-fn whoever_may_not_tell_of_a_client_is_cut() {
+fn a_peer_that_is_no_trusted_proxy_is_cut() {
     let mut limits = Limits::default();
     limits.parse_policy.proxy_protocol = ProxyProtocol::V1;
     limits.parse_policy.proxy_allow_ips = AddressList::parse("192.0.2.1").unwrap();
@@ -176,7 +176,7 @@ fn aes_128_is_taken_unless_the_client_likes_chacha_best() {
 }
 
 #[test]
-fn a_ticket_goes_with_the_first_answer_or_where_none_comes_a_moment_later() {
+fn a_ticket_is_sent_with_the_first_response_or_where_none_comes_a_moment_later() {
     let identity = Identity::new(&["localhost"]);
     let mut engine = Engine::new(echo());
     let material = monoceros_engine::transport::tls::TlsServerMaterial {
@@ -223,7 +223,7 @@ fn what_is_no_tls_gets_an_alert_and_the_end() {
 }
 
 #[test]
-fn a_handshake_that_stalls_is_cut_and_holds_up_nobody() {
+fn a_handshake_that_stalls_is_cut_and_blocks_no_other_connection() {
     let identity = Identity::new(&["localhost"]);
     let limits = Limits::from(Settings {
         handshake_timeout: Duration::from_millis(600),

@@ -24,7 +24,7 @@ fn the_application_answers_and_bytes_go_through_both_ways() {
 }
 
 #[test]
-fn bytes_behind_the_head_cross_with_the_request_and_once() {
+fn bytes_after_the_head_are_passed_with_the_request_and_once() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, [UPGRADE.as_bytes(), b"first"].concat());
@@ -53,7 +53,7 @@ fn a_request_that_is_declined_is_an_ordinary_one() {
 }
 
 #[test]
-fn a_client_that_has_ended_its_side_gets_the_answer_to_a_declined_request_with_a_body() {
+fn a_client_that_has_ended_its_side_gets_the_response_to_a_declined_request_with_a_body() {
     let mut engine = Engine::new(echo());
     let mut client = Client::connect(&engine);
     client.send(
@@ -82,7 +82,7 @@ fn a_body_belongs_to_the_tunnel_once_it_is_one() {
 }
 
 #[test]
-fn connect_asks_for_an_upgrade_whatever_its_fields_say() {
+fn connect_requests_an_upgrade_whatever_its_fields_say() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\nhello");
@@ -113,7 +113,7 @@ fn the_client_ends_first_and_reads_on() {
 }
 
 #[test]
-fn our_side_ends_first_and_the_client_goes_on() {
+fn our_side_ends_first_and_the_client_continues() {
     let mut engine = Engine::new(silent());
     let (mut client, id) = tunnel(&mut engine, UPGRADE);
     engine.js.data(id, b"last");
@@ -204,7 +204,7 @@ fn javascript_that_reads_nothing_stops_the_client() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_is_told_of_and_loses_nothing() {
+fn a_client_that_reads_nothing_is_reported_and_loses_nothing() {
     let setup = Setup { small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());
     let mut client = Client::with_small_buffers(&engine);
@@ -269,7 +269,7 @@ fn a_drain_adds_nothing_to_a_close_of_the_application() {
 }
 
 #[test]
-fn a_drain_leaves_other_tunnels_alone() {
+fn a_drain_keeps_other_tunnels() {
     let mut engine = Engine::new(silent());
     let (mut client, id) = tunnel(&mut engine, UPGRADE);
     let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n";

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_beyond_slack_leaves_it_to_the_least_loaded() {
+    fn a_worker_beyond_slack_yields_to_the_least_loaded() {
         assert_eq!(workers(&[1, 0, 0]).1.decide(0), Decision::LeaveToLeastLoaded(1));
         assert_eq!(workers(&[4, 4, 3]).1.decide(0), Decision::LeaveToLeastLoaded(2));
     }

@@ -74,6 +74,19 @@ impl Client {
         sent
     }
 
+    /// Sends until neither the kernel nor the engine takes more. Returns the number of sent bytes.
+    pub fn send_until_stuck(&mut self, engine: &mut Engine, bytes: &[u8]) -> usize {
+        let mut sent = 0;
+        let mut quiet = 0;
+        while quiet < 5 {
+            let count = self.try_send(&bytes[sent..]);
+            sent += count;
+            quiet = if count == 0 { quiet + 1 } else { 0 };
+            engine.settle();
+        }
+        sent
+    }
+
     /// Sends a chunk; returns whether the connection is still open.
     pub fn is_alive(&mut self, bytes: &[u8]) -> bool {
         match self.stream.write(bytes) {
