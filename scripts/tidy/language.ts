@@ -15,7 +15,10 @@ const WORDS: ReadonlyArray<readonly [pattern: RegExp, instead: string]> = [
   [/\b(?:tells?|told|telling)\b/, 'notify, report, log'],
   [/\b(?:hears?|heard)\b/, 'is notified of, receives'],
   [/\b(?:says?|said)\b/, 'is, states, reports'],
-  [/\b(?:who(?:m)?ever|nobody|somebody|anybody)\b/, 'the client that, no listener, another worker'],
+  [
+    /\b(?:who(?:m)?ever|nobody(?!')|somebody|anybody)\b/,
+    'the client that, no listener, another worker',
+  ],
   [/\b(?:stands?|stood|standing)\b/, 'is, is in, overrides'],
   [/\b(?:makes? way|leaves|goes|lets? go)\b/, 'is evicted, exits, closes, releases'],
   [/\bof other make\b/, 'another implementation'],

@@ -7,7 +7,7 @@ use crate::deadlines::{GET, SHORT, let_a_deadline_pass, small};
 use crate::harness::{CHUNKED, CLOSE, CONNECTION, Client, End, Engine, Event, LENGTH, Setup};
 
 #[test]
-fn a_client_that_does_not_read_is_reset_and_javascript_hears_of_it() {
+fn a_client_that_does_not_read_is_reset_and_javascript_is_notified() {
     let mut engine = small(Limits::from(Settings { write_timeout: SHORT, ..Settings::default() }));
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, GET);
@@ -23,7 +23,7 @@ fn a_client_that_does_not_read_is_reset_and_javascript_hears_of_it() {
 }
 
 #[test]
-fn a_complete_answer_that_nobody_reads_is_given_up_too() {
+fn a_complete_response_that_no_client_reads_is_aborted_too() {
     let mut engine = small(Limits::from(Settings { write_timeout: SHORT, ..Settings::default() }));
     for close in [false, true] {
         let mut client = Client::with_small_buffers(&engine);
@@ -40,7 +40,7 @@ fn a_complete_answer_that_nobody_reads_is_given_up_too() {
 }
 
 #[test]
-fn a_client_that_asks_for_more_and_reads_nothing_is_given_up_too() {
+fn a_client_that_requests_more_and_reads_nothing_is_aborted_too() {
     let limits = Limits::from(Settings { write_timeout: SHORT, ..Settings::default() });
     let setup = Setup { limits, small_buffers: true, ..Setup::default() };
     let answer = vec![b'x'; 60_000];
@@ -67,7 +67,7 @@ fn a_client_that_asks_for_more_and_reads_nothing_is_given_up_too() {
 }
 
 #[test]
-fn a_client_that_reads_in_drips_is_reset() {
+fn a_client_that_reads_slowly_is_reset() {
     let limits = Limits {
         rate_grace: SHORT,
         ..Limits::from(Settings { write_min_rate: 50_000_000, ..Settings::default() })
@@ -116,7 +116,7 @@ fn a_client_that_reads_everything_owes_nothing_while_javascript_is_silent() {
 }
 
 #[test]
-fn a_slow_reader_of_a_whole_answer_is_not_idle() {
+fn a_slow_reader_of_a_whole_response_is_not_idle() {
     let limits = Limits::from(Settings {
         keepalive: SHORT,
         header_timeout: SHORT * 2,
@@ -134,7 +134,7 @@ fn a_slow_reader_of_a_whole_answer_is_not_idle() {
 }
 
 #[test]
-fn a_request_behind_answers_that_are_read_slowly_is_not_late() {
+fn a_request_after_answers_that_are_read_slowly_is_not_late() {
     let mut engine = small(Limits::from(Settings { header_timeout: SHORT, ..Settings::default() }));
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, GET.repeat(2) + "GET /half HTTP/1.1\r\n");

@@ -1,5 +1,4 @@
-//! The loop of the acceptor thread: it waits, accepts the connections that the balancer allows, and
-//! passes them on.
+//! The loop of the acceptor thread: it accepts the connections that the balancer allows.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -26,8 +25,7 @@ pub(super) struct AcceptLoop {
     phase: AcceptPhase,
     /// Whether the caller has paused the acceptor.
     is_paused: bool,
-    /// The time since which a connection has been left in a queue for other workers, in
-    /// microseconds.
+    /// Since when a connection has been left to other workers, in microseconds.
     left_since_us: Option<u64>,
     /// The time until which a lack of descriptors or memory is not reported again, in microseconds.
     errors_silent_until_us: u64,
@@ -54,8 +52,7 @@ struct Listener {
 enum AcceptPhase {
     /// The listeners are polled.
     Armed,
-    /// The listeners are not polled until the given time, because a connection is left to other
-    /// workers.
+    /// Paused until the given time, because a connection is left to other workers.
     Leaving { until_us: u64 },
     /// The listeners are not polled until the given time, because descriptors or memory have run
     /// out.
