@@ -56,7 +56,7 @@ function docOf(name: string, { source = SOURCE, indent = '' } = {}): string {
   const pattern = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*(?:export const ${name} =|${name}:)`)
   const comment = pattern.exec(source)?.[1]
   if (comment === undefined) throw new TypeError(`wire.ts has no comment on ${name}`)
-  return docComment(comment.replace(/\s*\n \* ?/g, ' ').trim(), indent)
+  return docComment(comment.replace(/\s*\n\s*\* ?/g, ' ').trim(), indent)
 }
 
 function grouped(value: number): string {

@@ -12,22 +12,29 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** The native engine of one JavaScript environment. */
 export declare class Engine {
   /**
-   * Starts the I/O thread. JavaScript writes responses into `ring`, whose length is a power of two and
-   * the bytes of the ring's header. `settings` has settings by their names.
+   * Starts the I/O thread. JavaScript writes responses into `ring`, whose length is a power of
+   * two plus the bytes of the ring's header. `settings` has settings by their names.
    */
   constructor(settings: Readonly<Record<string, unknown>>, options: EngineOptions, ring: Uint8Array)
-  /** The descriptor that becomes readable when there is something to `take`; the caller reads and closes it. */
+  /**
+   * The descriptor that becomes readable when a batch waits for `take`; the caller reads and
+   * closes it.
+   */
   get wakeFd(): number
   /** The next batch of events as one latin1 text; undefined when nothing waits. */
   take(): string | undefined
   /**
-   * The next piece of a body that the text of the last part refers to. Short ones are copied into `room` instead, as
-   * many as there are, each behind its length in two bytes, and their number is returned.
+   * Returns the next body chunk that the text of the last part refers to. Short chunks are
+   * copied into `room` instead, as many as there are. Each follows its length in two bytes, and
+   * their number is returned.
    */
   chunk(room: Uint8Array): Buffer | number
-  /** Takes over a listening descriptor and accepts from it for the server `server_id`: with TLS, if it is `secure`. */
+  /**
+   * Takes over a listening descriptor and accepts from it for the server with the id
+   * `server_id`, with TLS if it is `secure`.
+   */
   listen(fd: number, serverId: number, secure?: boolean | undefined | null): void
-  /** Says how the server `server_id` does TLS with connections that begin from now on. */
+  /** Sets how the server with this server id does TLS with connections that begin from now on. */
   setTls(serverId: number, material: TlsMaterial): void
   /** Closes the listeners of a server; its connections live on. Returns how many it has accepted. */
   unlisten(serverId: number): number
@@ -40,33 +47,41 @@ export declare class Engine {
    * I/O thread does not reply. For tests.
    */
   settings(serverId: number): Record<string, unknown> | undefined
-  /** Says whether refusals to clients of the server `server_id` are told. */
+  /**
+   * Sets whether refusals to clients of the server with this server id are reported to
+   * JavaScript.
+   */
   reportRefusals(serverId: number, on: boolean): void
   /** Closes the connections of a server: all of them or the idle ones. */
   closeConnections(serverId: number, idleOnly: boolean): void
-  /** Accepts nothing until `resume`; what comes stays in the queue for other workers. */
+  /** Accepts nothing until `resume`; new connections stay in the queue for other workers. */
   pause(): void
   /** Ends a pause. */
   resume(): void
   /**
-   * Closes every listener and ends every connection soon, idle ones after so many milliseconds; the batch that says so
-   * tells when none is left. Called again it shortens the wait of those that are idle.
+   * Drains: closes every listener and ends every connection soon, idle ones after this many
+   * milliseconds. A batch of events reports when no connection remains. A second call shortens
+   * the wait of idle connections.
    */
   drain(idleMs: number): void
   /** Opens the access log's file again. */
   reopenLog(): void
   /** Makes the I/O thread look at the ring. */
   wake(): void
-  /** Copies a piece of an answer that is too long for the ring; the next `LARGE` record refers to it. */
+  /**
+   * Copies a piece of a response that is too long for the ring; the next `LARGE` record refers
+   * to it.
+   */
   pushLarge(chunk: Uint8Array): void
   /**
-   * Lends a piece of an answer until it is sent: it is not copied, and kept alive. The next `LARGE` record with the flag
-   * of lent memory refers to it. False when it cannot be lent.
+   * Lends a piece of a response until it is sent; it is kept alive and not copied. The next
+   * `LARGE` record with the flag of a borrowed buffer refers to it. Returns false when it cannot
+   * be lent.
    */
   pushBorrowed(chunk: Uint8Array): boolean
   /** Waits until the ring has space again. */
   waitForSpace(): void
-  /** Connections open, requests in hand, requests finished. */
+  /** Counts open connections, requests in flight and finished requests. */
   counters(): Array<number>
   /** Ends the I/O thread and waits for it. */
   stop(): void
@@ -156,7 +171,7 @@ export declare function closeFd(fd: number): void
 /** Returns the number of connections in the accept queue of a listening TCP socket. Linux only. */
 export declare function countPendingConnections(fd: number): number
 
-/** What an engine needs beside the settings. */
+/** What an engine needs besides the settings. */
 export interface EngineOptions {
   /** Reports a connection when it is accepted; by default with its first request. */
   announce?: boolean
@@ -172,7 +187,7 @@ export interface EngineOptions {
   lifelineFd?: number
 }
 
-/** Where this worker stands among the others of its arbiter. */
+/** The place of this worker among the workers of its arbiter. */
 export interface EngineSeat {
   /** The scoreboard's descriptor. */
   fd: number
@@ -251,7 +266,7 @@ export declare function requestDescriptor(socket: number, request: string, id: n
  */
 export declare function sendDescriptor(socket: number, id: number, fd?: number | undefined | null): void
 
-/** What a program sets on a server that the engine serves, beyond what settings say. */
+/** What a program sets on a server that the engine serves, in addition to the settings. */
 export interface ServerOverrides {
   /** How many seconds longer than `keepalive` an idle connection stays open. */
   keepaliveGrace?: number
@@ -324,7 +339,10 @@ export interface StatsdOptions {
 
 /** Where access lines are sent as syslog messages. */
 export interface SyslogOptions {
-  /** `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`. */
+  /**
+   * `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or
+   * `unix://PATH#stream`.
+   */
   address: string
   /** The text before each line. */
   head: string
@@ -334,41 +352,41 @@ export interface SyslogOptions {
 export interface TlsCertificate {
   chain: string
   key: string
-  /** The names that it is shown for, in small letters. */
+  /** The names that the certificate is shown for, in lower case. */
   names: Array<string>
-  /** What its authority says of it (OCSP, DER). */
+  /** The OCSP response of its authority, in DER. */
   staple?: Buffer
 }
 
-/** What is asked of clients. */
+/** What the server asks of clients. */
 export interface TlsClients {
   authorities: string
   revocations: string
-  /** Without a certificate there is no connection. */
+  /** Refuses a client without a certificate. */
   required: boolean
-  /** A certificate that does not count, or none, is the application's to judge. */
+  /** The application judges an invalid or missing certificate. */
   lenient: boolean
 }
 
-/** The files' contents; all in PEM, keys without a password. */
+/** The contents of the TLS files: all in PEM, keys without a password. */
 export interface TlsMaterial {
-  /** The first is the one for clients that ask for no name that another has. */
+  /** The certificates. The first is for clients that ask for no name of another certificate. */
   certificates: Array<TlsCertificate>
   /** The protocols offered by ALPN, the preferred one first. */
   protocols: Array<string>
-  /** The end of a connection without `close_notify` is an error. */
+  /** Treats the end of a connection without `close_notify` as an error. */
   strictEnds: boolean
   onlyTls13: boolean
   onlyTls12: boolean
-  /** Their numbers, the preferred one first; all of them without any. */
+  /** The numbers of the cipher suites, the preferred one first; empty for all of them. */
   ciphers: Array<number>
-  /** Clients are asked for a certificate. */
+  /** Asks clients for a certificate. */
   clients?: TlsClients
-  /** Of session tickets, 48 bytes each; the first makes them, all read them. */
+  /** Session ticket keys, 48 bytes each. The first encrypts tickets, and all decrypt them. */
   ticketKeys: Array<Buffer>
 }
 
-/** What is wrong with it; undefined when it can be used. */
+/** Returns what is wrong with the TLS configuration; undefined when it can be used. */
 export declare function tlsProblem(material: TlsMaterial): string | null
 
 /** Sum of the counters of all running workers and all released slots. */
