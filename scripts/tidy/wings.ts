@@ -26,8 +26,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Arrows that still climb: this list may only become shorter. */
 const CLIMBING: readonly string[] = [
-  'bridge/event_batch.rs -> guard::parse_policy',
-  'bridge/event_batch.rs -> transport::tls',
+  'bridge/event_batch/records.rs -> guard::parse_policy',
+  'bridge/event_batch/records.rs -> transport::tls',
   'bridge/handoff.rs -> pressure::limits',
   'bridge/handoff.rs -> pressure::settings',
   'bridge/handoff.rs -> runtime::sockets',

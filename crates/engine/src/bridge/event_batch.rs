@@ -12,7 +12,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::bridge::wire::{CHUNK_LENGTH_BYTES, PART_BYTES, event};
-use crate::transport::tls::TlsStream;
+
+pub(crate) use self::records::ConnectionInfo;
 
 /// Events for JavaScript.
 #[derive(Debug, Default)]
@@ -185,20 +186,6 @@ pub(crate) enum RequestBody<'a> {
     Whole(Bytes),
     /// The body follows in `DATA` events.
     Streams,
-}
-
-/// What JavaScript may ask about a connection.
-pub(crate) struct ConnectionInfo<'a> {
-    /// The address family: 4, 6, or 0 for a Unix socket.
-    pub family: u8,
-    pub remote: &'a str,
-    pub remote_port: u16,
-    pub local: &'a str,
-    pub local_port: u16,
-    /// The TLS state of an encrypted connection.
-    pub secure: Option<&'a TlsStream>,
-    /// Whether each request of the connection is an HTTP/2 stream.
-    pub http2: bool,
 }
 
 /// Maximum size in bytes of a chunk that is copied.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{ConnectionInfo, EventBatch, RequestBody, RequestStart, SHORT, StoredChunk};
+use super::{EventBatch, RequestBody, RequestStart, SHORT, StoredChunk};
 use crate::bridge::wire::{
     BODY_KIND_SHIFT, CLIENT_ADDRESS_LENGTH_AT, CLIENT_FAMILY_AT, CLIENT_INFO_BYTES, CLIENT_PORT_AT,
     CLIENT_ROOT_PATH_LENGTH_AT, CLIENT_SECURE_AT, CONNECTION_KIND_AT, CONNECTION_LOCAL_LENGTH_AT,
@@ -14,7 +14,21 @@ use crate::bridge::wire::{
 };
 use crate::exchange::request_head::{RequestHead, RootPath};
 use crate::guard::parse_policy::ParsePolicy;
-use crate::transport::tls::write_tls_info;
+use crate::transport::tls::{TlsStream, write_tls_info};
+
+/// What JavaScript may ask about a connection.
+pub(crate) struct ConnectionInfo<'a> {
+    /// The address family: 4, 6, or 0 for a Unix socket.
+    pub family: u8,
+    pub remote: &'a str,
+    pub remote_port: u16,
+    pub local: &'a str,
+    pub local_port: u16,
+    /// The TLS state of an encrypted connection.
+    pub secure: Option<&'a TlsStream>,
+    /// Whether each request of the connection is an HTTP/2 stream.
+    pub http2: bool,
+}
 
 impl EventBatch {
     /// Adds a connection, which is reported before its first request.
