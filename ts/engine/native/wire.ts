@@ -208,9 +208,7 @@ export const REQUEST_FLAG = {
   KEEP_ALIVE: 2,
   /** Asks for an upgrade, or is CONNECT. */
   UPGRADE: 4,
-  /**
-   * Bytes have arrived after the head of a request that asks for an upgrade: a chunk of their own.
-   */
+  /** A chunk with the bytes after the head follows. The request asks for an upgrade. */
   AHEAD: 32,
   /** Has an Expect field. */
   EXPECTS: 64,

@@ -198,8 +198,7 @@ pub mod request_flag {
     pub const KEEP_ALIVE: u8 = 2;
     /// Asks for an upgrade, or is CONNECT.
     pub const UPGRADE: u8 = 4;
-    /// Bytes have arrived after the head of a request that asks for an upgrade: a chunk of their
-    /// own.
+    /// A chunk with the bytes after the head follows. The request asks for an upgrade.
     pub const AHEAD: u8 = 32;
     /// Has an Expect field.
     pub const EXPECTS: u8 = 64;
