@@ -1,4 +1,4 @@
-// Directories that live as long as the process of a test file, and leave nothing behind.
+// Directories that live as long as the process of a test file, and are removed with it.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

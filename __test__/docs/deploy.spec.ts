@@ -1,4 +1,5 @@
-// Every block of docs/deploy.md, as it stands there but for ports, and the example units of systemd.
+// Every block of docs/deploy.md, unchanged but for ports, and the example units of
+// systemd.
 
 import { execFile } from 'node:child_process'
 import {
@@ -28,7 +29,9 @@ function blockOf(title: string): readonly string[] {
   return sections.get(title) ?? []
 }
 
-/** Runs a command of the page that starts the server; the ports are those that the system chooses. */
+/**
+ * Runs a command of the page that starts the server; the ports are those that the system chooses.
+ */
 function start(t: ExecutionContext, command: string, more: readonly string[] = []): Program {
   const words = shellWords(command.replaceAll(/(?<= )(?:127\.0\.0\.1)?:\d+\b/g, '127.0.0.1:0'))
   return startProgram(t, {
@@ -99,7 +102,7 @@ test.serial('Upgrade without a restart, and back', async (t) => {
 
 const testRoot = process.getuid?.() === 0 ? test.serial : test.serial.skip
 
-// Nobody else than root can change to another user.
+// Only root can change to another user.
 testRoot('Another user', async (t) => {
   const [command = ''] = blockOf('Another user')
   const program = await start(t, command.replace('/run/web/', '')).ready(1)
@@ -154,7 +157,7 @@ test('the units of systemd have lines that it can read', (t) => {
 
 const testSystemd = existsSync('/usr/bin/systemd-analyze') ? test : test.skip
 
-// Where there is no systemd, its own check of the units cannot be had.
+// Where there is no systemd, its check of the units is not available.
 testSystemd('systemd finds nothing wrong with the units', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'monoceros-units-'))
   t.teardown(() => rmSync(directory, { recursive: true }))
@@ -169,6 +172,6 @@ testSystemd('systemd finds nothing wrong with the units', async (t) => {
     return path
   })
   const { stdout, stderr } = await execute('systemd-analyze', ['verify', '--man=no', ...units])
-  const said = `${stdout}${stderr}`.split('\n').filter((line) => line.includes(directory))
-  t.deepEqual(said, [])
+  const reported = `${stdout}${stderr}`.split('\n').filter((line) => line.includes(directory))
+  t.deepEqual(reported, [])
 })

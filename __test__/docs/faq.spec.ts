@@ -1,4 +1,4 @@
-// Every command of docs/faq.md, as it stands there.
+// Every command of docs/faq.md, unchanged.
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -11,8 +11,8 @@ import { sectionsOf } from './sections.ts'
 const execute = promisify(execFile)
 
 interface Check {
-  /** What the log says, in this order, once all commands have run. */
-  readonly says?: readonly RegExp[]
+  /** What the log contains, in this order, once all commands have run. */
+  readonly logs?: readonly RegExp[]
   /** What the last command that ends prints. */
   readonly prints?: RegExp
   /** What is asked for in the end. */
@@ -23,23 +23,23 @@ interface Check {
 
 const FAQ: Record<string, Check> = {
   'How do I set SCRIPT_NAME?': { path: '/shop/' },
-  'How do I reload my application?': { says: [/Reload complete|Watching/] },
+  'How do I reload my application?': { logs: [/Reload complete|Watching/] },
   'How might I test a proxy configuration?': { prints: /"version":"1"/ },
   'How can I name processes?': { prints: /monoceros: (master|worker) \[shop\]/ },
   'Why is there no HTTP keep-alive?': {},
-  'Which type of worker should I use?': { says: [/"gthread" is a value of Gunicorn/] },
+  'Which type of worker should I use?': { logs: [/"gthread" is a value of Gunicorn/] },
   'What types of workers are there?': {},
   'How many workers should I use?': {},
   'How can I change the number of workers while it runs?': {
-    says: [/Handling signal: ttin/, /Handling signal: ttou/],
+    logs: [/Handling signal: ttin/, /Handling signal: ttou/],
   },
   'Why are there no logs in the console?': {},
-  'How can I raise the number of open files?': { says: [/Open files: at most \d+ per process/] },
+  'How can I raise the number of open files?': { logs: [/Open files: at most \d+ per process/] },
   'How can I raise the backlog of a socket?': { prints: /^\d+$/m },
   'How can I turn sendfile off?': {},
   'The framework complains while it is configured': { ends: true },
   'How do I avoid that workers block in fchmod?': {
-    says: [/--worker-tmp-dir has no effect: the heartbeat is in shared memory/],
+    logs: [/--worker-tmp-dir has no effect: the heartbeat is in shared memory/],
   },
   'Why are workers killed without a log line?': {},
   'It does not start under upstart, or another supervisor that expects a daemon': { ends: true },
@@ -65,7 +65,7 @@ test('every check belongs to a heading with commands', (t) => {
 async function runCommands(
   t: ExecutionContext,
   commands: readonly string[],
-  { says = [], prints, ends, path = '/' }: Check,
+  { logs = [], prints, ends, path = '/' }: Check,
 ): Promise<void> {
   let program: Program | undefined
   let printed = ''
@@ -80,14 +80,14 @@ async function runCommands(
       printed = (await execute('sh', ['-c', text], { cwd: directory })).stdout
     }
   }
-  for (const line of says) {
+  for (const line of logs) {
     await until(() => line.test(program?.log ?? ''), `a line like ${line} in\n${program?.log}`)
   }
   if (prints !== undefined) t.regex(printed, prints)
   if (ends === undefined) t.is((await program?.get(path))?.status, 200)
 }
 
-/** The command with another address, and a log that says when it is ready. */
+/** The command with another address, and a log line that it is ready. */
 function started(t: ExecutionContext, command: string): Program {
   const words = shellWords(command)
   const name = words.indexOf('monoceros')

@@ -1,4 +1,4 @@
-// The pages of docs/ by their headings, with the commands that stand below each.
+// The pages of docs/ by their headings, with the commands below each.
 
 import { readFileSync } from 'node:fs'
 
@@ -7,7 +7,9 @@ export interface Section {
   readonly commands: readonly string[]
 }
 
-/** The commands below each heading: lines that are indented, without what a comment says of them. */
+/**
+ * The commands below each heading: lines that are indented, without their comments.
+ */
 export function sectionsOf(page: string): Section[] {
   const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8')
   return text

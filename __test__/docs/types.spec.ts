@@ -1,4 +1,5 @@
-// The types of the package: the TypeScript of the pages compiles as it stands there, and what is wrong does not.
+// The types of the package: the TypeScript of the pages compiles unchanged, and what is
+// wrong does not.
 
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
@@ -37,7 +38,7 @@ const WRONG = [
   'umask: true',
   'no_such_setting: 1',
 ]
-  // The compiler says so where there is no error.
+  // The compiler reports a missing error.
   .map((given) => `defineConfig({\n  // @ts-expect-error\n  ${given},\n})\n`)
   .join('')
 
@@ -69,6 +70,6 @@ typed('the examples of the pages compile in strict mode', async (t) => {
   t.is(await compile(t, files), '')
 })
 
-typed('a config file may say what the settings take, and nothing else', async (t) => {
+typed('a config file may set what the settings accept, and nothing else', async (t) => {
   t.is(await compile(t, { 'monoceros.config.ts': RIGHT + WRONG }), '')
 })

@@ -1,4 +1,6 @@
-/** The addon for tests that need it; without one they are skipped, as the product does without it. */
+/**
+ * The addon for tests that need it; without one they are skipped, as the product does without it.
+ */
 
 import test from 'ava'
 

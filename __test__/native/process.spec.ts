@@ -24,7 +24,7 @@ testNative('a bound port accepts, has an address, and is closed by number', asyn
   closeFd(again)
 })
 
-testNative('a unix socket binds once, and says where', (t) => {
+testNative('a unix socket binds once, and reports its path', (t) => {
   const { adoptListener, bindUnix, closeFd, localAddress } = addon()
   const directory = mkdtempSync(join(tmpdir(), 'native-'))
   const path = join(directory, 'a.sock')
@@ -39,7 +39,7 @@ testNative('a unix socket binds once, and says where', (t) => {
 testNative('errors carry the name of the errno as their code', (t) => {
   const { adoptListener, bindTcp, bindUnix, closeFd, localAddress } = addon()
   t.throws(() => bindUnix('/nonexistent/a.sock', 16), { code: 'ENOENT', instanceOf: Error })
-  // An empty label is refused without asking anybody.
+  // An empty label is refused without a lookup.
   t.throws(() => bindTcp('no..host', 80, 16, false, false), { code: 'ENOTFOUND' })
   t.throws(() => bindTcp('192.0.2.1', 80, 16, false, false), {
     code: 'EADDRNOTAVAIL',
@@ -68,7 +68,7 @@ testLinux('a title of any length is whole in ps, and the environment survives it
     const titles = ['short', process.env.LONG, 'short again']
     const seen = titles.map((title) => (setTitle(title) ? shown() : 'refused'))
     process.env.LATER = 'set later'
-    const child = execFileSync('sh', ['-c', 'echo "$LATER $PADDING"'], { encoding: 'utf8' }).trimEnd()
+    const child = execFileSync('sh', ['-c', 'echo "$LATER $PADDING"']).toString().trimEnd()
     console.log(JSON.stringify({ seen, own: process.env.LONG, child }))`
   const padding = 'y'.repeat(2_000)
   const env = { ...process.env, ADDON: addonPath(), LONG: long, PADDING: padding }

@@ -18,7 +18,7 @@ testNative(
   },
 )
 
-testNative('a thousand servers in one process leave nothing behind', async (t) => {
+testNative('a thousand servers in one process leave no descriptors and no memory', async (t) => {
   const [early, late] = (await runProgram('restart.ts', '1000')) as [Count, Count]
   t.true(late.threads <= early.threads, `${late.threads} threads after ${early.threads}`)
   t.true(

@@ -1,4 +1,5 @@
-// The packed packages in the hands of a user: installed into an empty project of a machine that has no cargo.
+// The packed packages in the hands of a user: installed into an empty project of a machine that has
+// no cargo.
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import {
@@ -21,7 +22,10 @@ import { ROOT } from '../../scripts/command.ts'
 import { ERRORS } from '../../ts/errors.ts'
 
 interface Context {
-  /** A copy of the repository, so that nothing that packing writes is seen by a test that runs beside this one. */
+  /**
+   * A copy of the repository, so that nothing that packing writes is seen by a test that runs
+   * beside this one.
+   */
   repository: string
   tarballs: { main: string; platform: string }
 }
@@ -33,7 +37,7 @@ const addon = addonPath()
 /** `linux-x64-gnu`, as napi calls this machine. */
 const platform =
   addon === undefined ? '' : (/^monoceros\.(.+)\.node$/.exec(basename(addon))?.[1] ?? '')
-/** Packing needs the loader that a build with cargo writes; without cargo nobody packs. */
+/** Packing needs the loader that a build with cargo writes; without cargo there is no package. */
 const withAddon = addon === undefined ? test.serial.skip : test.serial
 
 const APP = `module.exports = (req, res) => res.end('packed ' + req.url)\n`
@@ -61,7 +65,7 @@ test.after.always(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
-withAddon('packing leaves package.json as it was committed', (t) => {
+withAddon('packing does not change package.json', (t) => {
   const packed = readFileSync(join(t.context.repository, 'package.json'), 'utf8')
   t.is(packed, readFileSync(join(ROOT, 'package.json'), 'utf8'))
 })
@@ -110,7 +114,7 @@ withAddon(
 )
 
 withAddon(
-  'installed without a platform package it serves on the TypeScript engine, and one line says so',
+  'installed without a platform package it serves on the TypeScript engine, and logs one line',
   async (t) => {
     const project = await install([t.context.tarballs.main])
     t.false(existsSync(join(project, 'node_modules', `monoceros-${platform}`)))
@@ -162,7 +166,10 @@ async function npm(args: readonly string[], cwd: string): Promise<void> {
   await execute('npm', args, { cwd, env: withoutCargo(), maxBuffer: 2 ** 24 })
 }
 
-/** The environment of a user: neither cargo nor what npm and ava have put there for the run of these tests. */
+/**
+ * The environment of a user: neither cargo nor what npm and ava have put there for the run of these
+ * tests.
+ */
 function withoutCargo(): NodeJS.ProcessEnv {
   const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => !hasCargo(folder))
   const own = Object.entries(process.env).filter(
@@ -192,7 +199,7 @@ function installScripts(project: string): string[] {
   })
 }
 
-/** Starts `npx monoceros app.js` and waits for the line that says where it listens. */
+/** Starts `npx monoceros app.js` and waits for the line with its address. */
 function serve(project: string): Promise<{ address: string; log: () => string }> {
   const args = ['--no-install', 'monoceros', 'app.js', '-w', '1', '-b', '127.0.0.1:0']
   const child = spawn('npx', args, { cwd: project, env: withoutCargo(), detached: true })
@@ -214,7 +221,10 @@ function serve(project: string): Promise<{ address: string; log: () => string }>
   })
 }
 
-/** Asks until somebody answers: without the addon the first worker is what makes the socket listen. */
+/**
+ * Sends requests until one is answered: without the addon the first worker is what makes the socket
+ * listen.
+ */
 async function ask(url: string): Promise<string> {
   const deadline = Date.now() + START_TIMEOUT_MS
   for (;;) {

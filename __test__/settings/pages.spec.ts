@@ -41,7 +41,7 @@ APP is FILE or FILE:EXPORT, as in ./app.js or ./server.js:app.
   t.regex(sections.at(-1) ?? '', /MONOCEROS_CMD_ARGS.*docs\/settings\.md/s)
 })
 
-test('--help formats short, long, long-named and repeated flags, switches, words and defaults', (t) => {
+test('--help formats short, long and repeated flags, switches, words and defaults', (t) => {
   const help = helpText()
   for (const entry of [
     '  -c, --config PATH                   Path of the config file.',
@@ -50,7 +50,8 @@ test('--help formats short, long, long-named and repeated flags, switches, words
                                       [127.0.0.1:8000]`,
     `  -k, --worker-class auto|node|fetch|MODULE
                                       How a worker calls the application. [auto]`,
-    `      --keep-alive SECONDS            Time that an idle connection stays open for its next request.
+    '      --keep-alive SECONDS            Time that an idle connection stays open for its ' +
+      `next request.
                                       [75 seconds]`,
     '      --worker-connections N          Maximum number of in-flight requests per worker. [1000]',
   ]) {

@@ -2,7 +2,10 @@ import test from 'ava'
 import { BodyBuffers } from '../../../ts/engine/native/body-buffers.ts'
 import type { NativeEngine } from '../../../ts/native/index.ts'
 
-/** Body buffers of an engine that has these: texts are short ones, and Buffers such as it makes itself. */
+/**
+ * Body buffers of an engine that has these: texts are short ones, and Buffers such as it makes
+ * itself.
+ */
 function piecesOf(...given: (string | Buffer)[]) {
   let calls = 0
   const engine = {

@@ -75,12 +75,13 @@ const STREAMED_BODY = BODY_KIND.STREAMED << BODY_KIND_SHIFT
 const PLAIN = REQUEST_FLAG.MINOR_VERSION | REQUEST_FLAG.KEEP_ALIVE
 /** A GET of `/`, without fields. */
 function request(id: number, flags: number = PLAIN): string {
-  const text = `${u32(CONNECTION)}${String.fromCharCode(flags, METHODS.indexOf('GET'))}${u16(1)}${u16(0)}/`
+  const codes = String.fromCharCode(flags, METHODS.indexOf('GET'))
+  const text = `${u32(CONNECTION)}${codes}${u16(1)}${u16(0)}/`
   return record(EVENT.REQUEST, id, u32(text.length) + text)
 }
 
-function listener(heard: string[], name: string): ExchangeOwner {
-  const note = (what: string) => () => heard.push(`${name} ${what}`)
+function listener(events: string[], name: string): ExchangeOwner {
+  const note = (what: string) => () => events.push(`${name} ${what}`)
   return {
     onData: note('data'),
     onEnd: note('end'),
@@ -90,11 +91,11 @@ function listener(heard: string[], name: string): ExchangeOwner {
 }
 
 test('who has asked is answered, also when another has its place by then', (t) => {
-  const heard: string[] = []
+  const events: string[] = []
   const taken: Exchange[] = []
   const stage = staged({
     onExchange(exchange) {
-      exchange.owner = listener(heard, taken.length === 0 ? 'first' : 'second')
+      exchange.owner = listener(events, taken.length === 0 ? 'first' : 'second')
       taken.push(exchange)
       if (taken.length > 1) return
       exchange.head(200, undefined, '', 0)
@@ -107,30 +108,30 @@ test('who has asked is answered, also when another has its place by then', (t) =
   t.true(taken[0]?.isFull)
   t.true(stage.written().some(([kind, id]) => kind === RING_RECORD.NOTIFY && id === first))
 
-  // The engine has sent it all and let go of it before it reads the question.
+  // The engine has sent it all and released it before it reads the request.
   stage.take(request(second), record(EVENT.DRAINED, first))
-  t.deepEqual(heard, ['first drain'])
+  t.deepEqual(events, ['first drain'])
   t.false(taken[0]?.isFull)
   stage.take(record(EVENT.DRAINED, first), record(EVENT.ABORTED, second))
-  t.deepEqual(heard, ['first drain', 'second aborted'])
+  t.deepEqual(events, ['first drain', 'second aborted'])
 })
 
-test('a connection that has been taken over is told so too', (t) => {
-  const heard: string[] = []
+test('a connection that has been taken over is notified too', (t) => {
+  const events: string[] = []
   const taken: Exchange[] = []
   const stage = staged({
     onExchange(exchange) {
       taken.push(exchange)
       if (taken.length > 1) return
       const tunnel = exchange.tunnel()
-      tunnel.owner = listener(heard, 'tunnel')
+      tunnel.owner = listener(events, 'tunnel')
       tunnel.write('later', 'utf8')
       t.false(tunnel.end())
     },
   })
   stage.take(connection, request(5))
   stage.take(record(EVENT.END, 5, u16(0)), request(5 + GENERATION), record(EVENT.DRAINED, 5))
-  t.deepEqual(heard, ['tunnel end', 'tunnel drain'])
+  t.deepEqual(events, ['tunnel end', 'tunnel drain'])
 })
 
 test('a listener of a body throws for its exchange', (t) => {

@@ -1,4 +1,4 @@
-// Whoever keeps a path or a field of each request keeps that, and not all that came with it.
+// An application that keeps a path or a field of each request keeps only that memory.
 
 import http from 'node:http'
 import { setFlagsFromString } from 'node:v8'

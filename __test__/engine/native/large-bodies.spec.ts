@@ -45,10 +45,11 @@ else {
     t.is((await ask(port, { method: 'POST', body })).toString(), 'as it was')
   })
 
-  // From Node 26 on, here as there, what is written in one turn is held until its end, and so must not change before.
+  // From Node 26 on, here as there, what is written in one turn is held until its end, and so must
+  // not change before.
   const untilTheTurn = Number(process.versions.node.split('.')[0]) >= 26
   const testOfReuse = untilTheTurn ? test.serial.skip : test.serial
-  testOfReuse('as long as write says that there is room, a buffer may be used again', async (t) => {
+  testOfReuse('while write reports room, a buffer may be reused', async (t) => {
     let written = 0
     const server = http.createServer((_req, res) => {
       const piece = Buffer.alloc(100_000)
@@ -65,7 +66,7 @@ else {
     }
   })
 
-  test.serial('a long end goes behind what was written, and is let go of', async (t) => {
+  test.serial('a long end follows what was written, and is released', async (t) => {
     const collect = exposeCollector()
     let alive = 0
     const registry = new FinalizationRegistry(() => alive--)

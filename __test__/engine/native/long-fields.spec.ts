@@ -1,4 +1,5 @@
-// Fields of an answer that never find room in the ring: an error for who sends them, and nothing waits.
+// Fields of an answer that never find room in the ring: an error for who sends them, and nothing
+// waits.
 
 import http from 'node:http'
 import test from 'ava'

@@ -11,12 +11,15 @@ import {
   RING_WORD,
 } from '../../../ts/engine/native/wire.ts'
 
-/** A ring that is read after each record; `read` gives the payloads of the one that was written last. */
+/**
+ * A ring that is read after each record; `read` gives the payloads of the one that was written
+ * last.
+ */
 function readRing() {
   const ring = new Ring()
   const words = new Int32Array(ring.memory.buffer)
   const bytes = Buffer.from(ring.memory.buffer, RING_DATA_AT)
-  // The dispatcher is at work: nothing is said later.
+  // The dispatcher is running: no later notification follows.
   ring.isInBatch = true
   let head = 0
   return {
@@ -86,7 +89,7 @@ test('fields are what they were given as, repeated or not, as often as the ring 
   t.is(rounds, 8)
 })
 
-test('what is behind by much of the ring is not taken again', (t) => {
+test('a position that lags by much of the ring is not reused', (t) => {
   const { ring, read } = readRing()
   const list = ['Content-Type', 'text/plain']
   respond(ring, { id: 1, fields: list })

@@ -5,7 +5,10 @@ import { native, nativeFailure } from '../../../ts/native/index.ts'
 import { startNative, stopNative } from '../../http/engines.ts'
 import { until } from '../../process/program.ts'
 
-/** What a program does to the socket of an answer that is on its way, when it has given it or when that has finished. */
+/**
+ * What a program does to the socket of an answer that is on its way, when it has given it or when
+ * that has finished.
+ */
 const ENDINGS = [
   ['given', 'end'],
   ['given', 'destroySoon'],
@@ -21,7 +24,7 @@ else {
   test.after.always(stopNative)
 
   test.serial(
-    'one buffer for many readers that stand still exists once, and each gets all of it',
+    'one buffer for many stalled readers exists once, and each gets all of it',
     async (t) => {
       const answers: http.ServerResponse[] = []
       let finished = 0
@@ -116,11 +119,11 @@ else {
   }
 
   test.serial(
-    'a client that ends behind a socket that waits for its answer is let go',
+    'a client that ends after a socket that waits for its response is released',
     async (t) => {
       const closed: string[] = []
       const server = http.createServer((req, res) => {
-        // Who listens to the ends of the socket hears them in node's order.
+        // Listeners of the socket's end events are called in Node's order.
         for (const event of ['end', 'finish', 'close'])
           req.socket.on(event, () => closed.push(event))
         res.end(BODY)
@@ -135,7 +138,7 @@ else {
     },
   )
 
-  test.serial('a client that goes leaves no answer behind', async (t) => {
+  test.serial('no response remains of a client that closes', async (t) => {
     const closed: boolean[] = []
     const server = http.createServer((_req, res) => {
       res.on('close', () => closed.push(res.writableFinished))
@@ -163,11 +166,11 @@ function dechunked(bytes: Buffer): string {
   }
 }
 
-/** A client that asks, reads the first bytes, and then stands still until it is told to go on. */
+/** A client that sends a request, reads the first bytes, and then stalls until it is resumed. */
 class Reader {
   readonly #socket: net.Socket
   readonly #pieces: Buffer[] = []
-  #stands = true
+  #isStalled = true
   /** Resolves with the first bytes. */
   readonly started: Promise<void>
 
@@ -177,14 +180,14 @@ class Reader {
     this.started = new Promise((resolve) => {
       this.#socket.on('data', (piece) => {
         this.#pieces.push(piece)
-        if (this.#stands) this.#socket.pause()
+        if (this.#isStalled) this.#socket.pause()
         resolve()
       })
     })
   }
 
   resume(): void {
-    this.#stands = false
+    this.#isStalled = false
     this.#socket.resume()
   }
 

@@ -29,7 +29,7 @@ test('pieces share the memory of what was given', (t) => {
   t.is(queue.take(60).byteOffset, part.byteOffset + 60)
 })
 
-test('many parts that come and go leave nothing behind', (t) => {
+test('many parts that are added and sent leave no memory', (t) => {
   const queue = new UnsentQueue()
   const pushed: number[] = []
   const taken: number[] = []
@@ -51,7 +51,7 @@ test('bytes of one answer count, and those that have waited with another do not'
   first.push(shared, true)
   t.is(first.ownBytes, 100_000)
   first.take(60_000)
-  t.is(first.ownBytes, 100_000, 'a part that is sent by half is whole in memory')
+  t.is(first.ownBytes, 100_000, 'a part that is half sent is whole in memory')
   first.take(60_000)
   t.is(first.ownBytes, 0)
   const second = new UnsentQueue()

@@ -16,7 +16,7 @@ async function start(listener: http.RequestListener, settings: Partial<typeof co
   return { engine, port }
 }
 
-test('a drain answers what is in flight and what comes late, each with Connection: close', async (t) => {
+test('a drain answers requests in flight and late ones, each with Connection: close', async (t) => {
   const { engine, port } = await start((req, res) => {
     if (req.url === '/slow') setTimeout(() => res.end('slow'), 300)
     else res.end('quick')
@@ -31,7 +31,7 @@ test('a drain answers what is in flight and what comes late, each with Connectio
   t.regex(await slow.untilClosed(), /Connection: close\r\nContent-Length: 4\r\n\r\nslow$/)
   await drained
   t.is(engine.counters().connections, 0)
-  t.is(await exchange(port, get('/')), '', 'nobody listens any more')
+  t.is(await exchange(port, get('/')), '', 'the port is closed')
 })
 
 test('a drain ends when its time is over', async (t) => {
@@ -60,7 +60,7 @@ test('limits are checked', async (t) => {
   engine.close()
 })
 
-test('worker_connections counts requests in hand, and 0 is no limit', async (t) => {
+test('worker_connections counts requests in flight, and 0 is no limit', async (t) => {
   for (const limit of [2, 0]) {
     const { engine, port } = await start(
       (req, res) => {

@@ -1,4 +1,5 @@
-// Counts the collections while the engine copies many megabytes out of one buffer, and out of a new one each time.
+// Counts the collections while the engine copies many megabytes out of one buffer, and out of a new
+// one each time.
 import { PerformanceObserver } from 'node:perf_hooks'
 import { countCopied } from '../../../ts/engine/native/gc-pressure.ts'
 

@@ -1,4 +1,5 @@
-// Blocks the server, queues seven cheap requests and then a slow one; times from the first cheap answer on.
+// Blocks the server, queues seven cheap requests and then a slow one; times from the first cheap
+// answer on.
 import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout } from 'node:timers/promises'

@@ -1,4 +1,5 @@
-// Seven cheap requests queued before one whose handler blocks for 1.5 s. Prints when each answer came, in ms.
+// Seven cheap requests queued before one whose handler blocks for 1.5 s. Prints when each answer
+// came, in ms.
 import { Worker } from 'node:worker_threads'
 import type { Exchange } from '../../../ts/engine/exchange.ts'
 import { serve } from './engine.ts'

@@ -1,4 +1,5 @@
-// Starts and closes a server many times in one process; prints threads and descriptors before and after.
+// Starts and closes a server many times in one process; prints threads and descriptors before and
+// after.
 import { readdirSync } from 'node:fs'
 import http from 'node:http'
 import { serve } from './engine.ts'

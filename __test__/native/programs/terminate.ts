@@ -1,4 +1,5 @@
-// Serves in a worker thread under load and terminates it, many times over; prints threads and descriptors.
+// Serves in a worker thread under load and terminates it, many times over; prints threads and
+// descriptors.
 
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
@@ -28,7 +29,7 @@ function load(port: number): net.Socket {
   const ask = () => socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(4))
   socket.on('connect', ask)
   socket.on('data', ask)
-  // The server goes while requests are on their way.
+  // The server closes while requests are in flight.
   socket.on('error', () => {})
   return socket
 }

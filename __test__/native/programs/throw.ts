@@ -1,4 +1,5 @@
-// Five requests of one batch, the first of which throws in the way that the argument names. Prints what came of it.
+// Five requests of one batch. The first throws in the way that the argument names. Prints
+// what came of it.
 import { Worker } from 'node:worker_threads'
 import type { Exchange } from '../../../ts/engine/exchange.ts'
 import { currentExchange } from '../../../ts/engine/native/dispatcher.ts'
