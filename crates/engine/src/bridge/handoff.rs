@@ -1,6 +1,5 @@
 //! What the I/O thread and the other threads share: events for JavaScript, its responses, and
-//! requests to the I/O thread. No thread waits long for a lock: each lock is held only to move
-//! values.
+//! requests to the I/O thread. Each lock is held only to move values.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -76,7 +75,7 @@ pub(crate) enum ControlMessage {
     CloseConnections { server_id: u32, idle_only: bool },
     /// Close a connection that could not enter the set because memory was short.
     Abort(AcceptedConnection),
-    /// Evict an idle connection, because another connection needs its descriptor.
+    /// Evict connections without a request, because another connection needs a descriptor.
     FreeDescriptor,
     /// The arbiter is gone: finish the requests in flight within a short while, then end the
     /// process.

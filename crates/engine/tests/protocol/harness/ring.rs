@@ -97,6 +97,8 @@ impl Js {
         self.end(id, true);
     }
 
+    /// Sends the usual response: `body` with its length, on a connection that stays open if the
+    /// client allows it.
     pub fn reply(&mut self, id: u32, body: impl AsRef<[u8]>) {
         self.respond(id, 200, "", CONNECTION | LENGTH, body.as_ref());
     }
@@ -183,7 +185,7 @@ impl Js {
         self.command(ring_record::ABORT, 0, connection, 0);
     }
 
-    /// Wakes the I/O thread if it sleeps and records are unpublished.
+    /// Wakes the I/O thread if it sleeps and no wake has covered the newest records.
     pub fn wake(&mut self) {
         if self.woken == self.tail {
             return;
