@@ -4,7 +4,7 @@
 #[path = "../../../crates/engine/tests/protocol/harness/records.rs"]
 mod records;
 #[path = "../../../crates/engine/tests/protocol/harness/ring.rs"]
-#[expect(dead_code, reason = "tests send and receive more kinds of records")]
+#[expect(dead_code, unused_imports, reason = "tests send and receive more kinds of records")]
 mod ring;
 
 use std::error::Error;
