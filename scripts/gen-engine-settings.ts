@@ -6,6 +6,7 @@ import { joinWithOr } from '../ts/settings/kinds.ts'
 import { ROWS } from '../ts/settings/names.ts'
 import { firstSentence } from '../ts/settings/print.ts'
 import type { EngineColumn, SupportedRow } from '../ts/settings/rows.ts'
+import { docComment, grouped, MAX_COLUMNS } from './gen-rust.ts'
 
 interface EngineRow {
   readonly name: string
@@ -21,7 +22,10 @@ const ENGINE_ROWS: readonly EngineRow[] = ROWS.flatMap(([name, row]) =>
 export function rustSettings(): string {
   const entries = ENGINE_ROWS.map((each) => {
     const doc = docComment(firstSentence(each.row.doc), '    ')
-    return `${doc}    ${each.name}: ${rustType(each)} = ${rustDefault(each)};\n`
+    const field = `    ${each.name}: ${rustType(each)} =`
+    const value = `${rustDefault(each)};`
+    const isWide = field.length + value.length >= MAX_COLUMNS && !value.includes('\n')
+    return `${doc}${field}${isWide ? '\n        ' : ' '}${value}\n`
   })
   const choices = ENGINE_ROWS.filter(({ column }) => column.type === 'choice')
   return `//! Settings that the engine reads, with the names and defaults of \`docs/settings.md\`.
@@ -145,33 +149,9 @@ function camelCase(words: string): string {
   return words.replace(/(?:^|[-_])(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
-/** Formats a number with separators, as clippy requires. */
-function grouped(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, '_')
-}
-
 function typescriptValue(value: unknown): string {
   if (typeof value === 'number') return value < 10_000 ? String(value) : grouped(value)
   if (typeof value === 'string') return `'${value.replaceAll("'", "\\'")}'`
   if (value !== null && typeof value === 'object' && Object.keys(value).length === 0) return '{}'
   return JSON.stringify(value)
-}
-
-const MAX_COLUMNS = 100
-
-/** Names in snake case, which clippy requires to be marked as code. */
-const SNAKE_CASE = /\b[a-zA-Z]\w*_\w+\b/g
-
-/** Renders a Rust doc comment, wrapped at 100 columns. */
-export function docComment(text: string, indent: string): string {
-  const lines: string[] = []
-  let line = `${indent}///`
-  for (const word of text.replace(SNAKE_CASE, '`$&`').split(' ')) {
-    if (line.length + 1 + word.length > MAX_COLUMNS) {
-      lines.push(line)
-      line = `${indent}///`
-    }
-    line += ` ${word}`
-  }
-  return `${[...lines, line].join('\n')}\n`
 }

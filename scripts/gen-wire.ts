@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 
 import * as wire from '../ts/engine/native/wire.ts'
-import { docComment } from './gen-engine-settings.ts'
+import { docComment, grouped } from './gen-rust.ts'
 
 const SOURCE = readFileSync(new URL('../ts/engine/native/wire.ts', import.meta.url), 'utf8')
 
@@ -13,6 +13,7 @@ const GROUP_TYPES: Readonly<Record<string, string>> = { RING_WORD: 'usize' }
 const CONSTANT_TYPES: Readonly<Record<string, string>> = {
   NO_REASON: 'u32',
   SLOT_BITS: 'u32',
+  SLOT_MASK: 'u32',
   BODY_KIND_MASK: 'u8',
 }
 
@@ -57,8 +58,4 @@ function docOf(name: string, { source = SOURCE, indent = '' } = {}): string {
   const comment = pattern.exec(source)?.[1]
   if (comment === undefined) throw new TypeError(`wire.ts has no comment on ${name}`)
   return docComment(comment.replace(/\s*\n\s*\* ?/g, ' ').trim(), indent)
-}
-
-function grouped(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, '_')
 }

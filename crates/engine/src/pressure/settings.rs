@@ -76,7 +76,8 @@ settings! {
     /// Path of the access log.
     accesslog: Option<String> = None;
     /// Format of a line in the access log.
-    access_log_format: String = "%(h)s %(l)s %(u)s %(t)s \"%(r)s\" %(s)s %(b)s \"%(f)s\" \"%(a)s\"".to_owned();
+    access_log_format: String =
+        "%(h)s %(l)s %(u)s %(t)s \"%(r)s\" %(s)s %(b)s \"%(f)s\" \"%(a)s\"".to_owned();
     /// Maximum time for the TLS handshake, from the accept.
     handshake_timeout: Duration = Duration::from_secs(10);
     /// Maximum number of TLS handshakes in progress per worker.
