@@ -39,7 +39,7 @@ import {
   REQUEST_FLAG,
   RING_FLAG,
   RING_RECORD,
-  SLOT_BITS,
+  SLOT_MASK,
   TEXT_AT,
   TEXT_LENGTH_AT,
 } from './wire.ts'
@@ -80,8 +80,6 @@ export function currentExchange(): Exchange | undefined {
 const BATCHES_PER_TURN = 8
 
 /** Mask of the slot in an id. */
-const SLOT_MASK = (1 << SLOT_BITS) - 1
-
 /** Reads batches of events and calls the handlers. */
 export class Dispatcher {
   readonly #ring: Ring

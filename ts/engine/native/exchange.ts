@@ -14,15 +14,13 @@ import { RequestView } from './request-view.ts'
 import { assertFits, canBorrow, fitsHead, fitsRing, type Ring } from './ring.ts'
 import { NativeTunnel } from './tunnel.ts'
 import { ENGINE_CHUNK_BYTES, UNSENT_STEP, UnsentQueue } from './unsent.ts'
-import { BODY_KIND, RING_FLAG, RING_RECORD, RING_RECORD_BYTES, SLOT_BITS } from './wire.ts'
+import { BODY_KIND, RING_FLAG, RING_RECORD, RING_RECORD_BYTES, SLOT_MASK } from './wire.ts'
 
 /**
  * Response bytes buffered ahead of the client for an HTTP/2 stream: one connection has many
  * streams.
  */
 const STREAM_BUFFER_BYTES = 65_536
-
-const SLOT_MASK = (1 << SLOT_BITS) - 1
 
 /** What the exchanges of an engine share. */
 export interface ExchangeLink {

@@ -2,7 +2,7 @@
 import type { ExchangeOwner, Tunnel } from '../exchange.ts'
 import type { ExchangeLink } from './exchange.ts'
 import { fitsRing, type Ring } from './ring.ts'
-import { RING_FLAG, RING_RECORD, SLOT_BITS } from './wire.ts'
+import { RING_FLAG, RING_RECORD, SLOT_MASK } from './wire.ts'
 
 /** Number of unsent bytes at which `write` returns false. */
 const HIGH_WATER_MARK = 65_536
@@ -15,8 +15,6 @@ const NOTIFY_BYTES = HIGH_WATER_MARK / 2
 
 /** Credit is granted in portions of this size: small messages need no record each. */
 const CREDIT_PORTION = 16_384
-
-const SLOT_MASK = (1 << SLOT_BITS) - 1
 
 /** A connection that carries bytes. */
 export class NativeTunnel implements Tunnel {

@@ -356,6 +356,9 @@ export const REFUSAL_KIND = {
  */
 export const SLOT_BITS = 20
 
+/** The bits of an id that are its slot. */
+export const SLOT_MASK = (1 << SLOT_BITS) - 1
+
 /**
  * Number of characters after which the text of a batch is cut at the next request: V8 keeps a whole
  * text alive.

@@ -338,6 +338,9 @@ pub mod refusal_kind {
 /// small integers in V8.
 pub const SLOT_BITS: u32 = 20;
 
+/// The bits of an id that are its slot.
+pub const SLOT_MASK: u32 = 1_048_575;
+
 /// Number of characters after which the text of a batch is cut at the next request: V8 keeps a
 /// whole text alive.
 pub const PART_BYTES: usize = 4_096;

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use crate::bridge::wire::SLOT_BITS;
+use crate::bridge::wire::{SLOT_BITS, SLOT_MASK};
 
 /// A table of values by id, with reusable slots.
 pub(crate) struct SlotMap<T> {
@@ -123,7 +123,6 @@ pub(crate) fn slot_of(id: u32) -> u32 {
     id & SLOT_MASK
 }
 
-const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 const GENERATION_MASK: u32 = (1 << (31 - SLOT_BITS)) - 1;
 
 #[cfg(test)]
