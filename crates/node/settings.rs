@@ -8,7 +8,7 @@ use monoceros_engine::log::access::{AccessFormat, AccessLog, Syslog};
 use monoceros_engine::log::socket::LogSocket;
 use monoceros_engine::log::statsd::Statsd;
 use monoceros_engine::pressure::limits::{Cleartext, Limits};
-use monoceros_engine::pressure::setting_value::{SettingError, SettingValue};
+use monoceros_engine::pressure::setting_value::{SettingError, SettingValue, bounded_seconds};
 use monoceros_engine::pressure::settings::{HeaderMap, Settings};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, ValueType};
@@ -148,7 +148,7 @@ pub(crate) fn limits(
     overrides: &ServerOverrides,
 ) -> napi::Result<Limits, String> {
     let limits = Limits {
-        keepalive_grace: seconds(overrides.keepalive_grace.unwrap_or(0.0)),
+        keepalive_grace: bounded_seconds(overrides.keepalive_grace.unwrap_or(0.0)),
         head_bytes: overrides.head_bytes.unwrap_or(0) as usize,
         half_open: overrides.half_open.unwrap_or(false),
         cleartext: cleartext(overrides.cleartext.as_deref())?,
@@ -184,11 +184,11 @@ pub(crate) fn node_limits(own: &NodeLimits) -> Limits {
         limit_request_line: 0,
         limit_request_fields: own.fields,
         limit_request_field_size: 0,
-        keepalive: seconds(own.keepalive),
-        header_timeout: seconds(own.header_timeout),
-        body_timeout: seconds(own.body_timeout),
+        keepalive: bounded_seconds(own.keepalive),
+        header_timeout: bounded_seconds(own.header_timeout),
+        body_timeout: bounded_seconds(own.body_timeout),
         body_min_rate: 0,
-        write_timeout: seconds(f64::MAX),
+        write_timeout: bounded_seconds(f64::MAX),
         write_min_rate: 0,
         worker_connections: 0,
         ..Settings::default()
@@ -196,19 +196,15 @@ pub(crate) fn node_limits(own: &NodeLimits) -> Limits {
     Limits {
         parse_policy,
         head_bytes: own.head_bytes as usize,
-        keepalive_grace: seconds(own.keepalive_grace),
+        keepalive_grace: bounded_seconds(own.keepalive_grace),
         // Node reads on until the client has sent everything, however long that takes.
         max_discarded: u64::MAX,
-        discard_time: seconds(own.body_timeout),
+        discard_time: bounded_seconds(own.body_timeout),
         node_compatible: true,
         half_open: own.half_open,
         ..Limits::from(settings)
     }
     .bounded()
-}
-
-fn seconds(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds.clamp(0.0, 1e9))
 }
 
 /// Opens the access log, if the settings or the options ask for one.

@@ -147,9 +147,7 @@ impl SettingType for Duration {
     const EXPECTED: &'static str = "a number of seconds";
 
     fn from_value(value: &SettingValue) -> Option<Self> {
-        // A program can set a property of its server to NaN or Infinity.
-        let bounded = |seconds| if seconds > 0.0 { f64::min(seconds, MAX_SECONDS) } else { 0.0 };
-        number(value).map(bounded).map(Self::from_secs_f64)
+        number(value).map(bounded_seconds)
     }
 
     fn to_value(&self) -> SettingValue {
@@ -231,6 +229,13 @@ impl SettingType for Vec<(String, String)> {
     fn to_value(&self) -> SettingValue {
         SettingValue::Pairs(self.clone())
     }
+}
+
+/// Makes a duration of a number of seconds that a program may have set to any value, NaN and
+/// Infinity included. What is not above 0 becomes 0.
+#[must_use]
+pub fn bounded_seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(if seconds > 0.0 { seconds.min(MAX_SECONDS) } else { 0.0 })
 }
 
 fn number(value: &SettingValue) -> Option<f64> {
