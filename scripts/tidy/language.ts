@@ -11,27 +11,30 @@ const MAX_CASTS = 90
  * instead. Each is searched for in comments, texts and names.
  */
 const WORDS: ReadonlyArray<readonly [pattern: RegExp, instead: string]> = [
-  [/\bin hand\b/, 'in flight, pending'],
-  [/\b(?:tells?|told|telling)\b/, 'notify, report, log'],
-  [/\b(?:hears?|heard)\b/, 'is notified of, receives'],
-  [/\b(?:says?|said)\b/, 'is, states, reports'],
+  [/\bin hand\b/i, 'in flight, pending'],
+  [/\b(?:tells?|told|telling)\b/i, 'notify, report, log'],
+  [/\b(?:hears?|heard)\b/i, 'is notified of, receives'],
+  [/\b(?:says?|said)\b/i, 'is, states, reports'],
   [
-    /\b(?:who(?:m)?ever|nobody(?!')|somebody|anybody)\b/,
+    /\b(?!(?<=')nobody')(?:who(?:m)?ever|nobody|somebody|anybody)\b/i,
     'the client that, no listener, another worker',
   ],
-  [/\b(?:stands?|stood|standing)\b/, 'is, is in, overrides'],
-  [/\b(?:makes? way|leaves|goes|lets? go)\b/, 'is evicted, exits, closes, releases'],
-  [/\bof other make\b/, 'another implementation'],
-  [/\b(?:the crossing|crosse[sd] to|cross to)\b/, 'the bridge, is passed to JavaScript'],
-  [/\b(?:at work|at rest|in the meantime)\b/, 'running, idle, meanwhile'],
-  [/\bso (?:long|many)\b/, 'how long, the number of'],
-  [/\b(?:(?:is|are|be) had)\b/, 'is available'],
-  [/\b(?:is|are) meant\b/, 'is requested, is intended'],
-  [/\b(?:by half|for ever|for want of)\b/, 'half-open, forever, without'],
-  [/\b(?:of which|for whom|such an? one|what comes of)\b/, 'a sentence with a subject'],
-  [/\b(?:worker|process|arbiter|master)s? (?:(?:has|have|had|was|were|is|are) )?ended\b/, 'exited'],
+  [/\b(?:stands?|stood|standing)\b/i, 'is, is in, overrides'],
+  [/\b(?:makes? way|leaves|goes|lets? go)\b/i, 'is evicted, exits, closes, releases'],
+  [/\bof other make\b/i, 'another implementation'],
+  [/\b(?:the crossing|crosse[sd] to|cross to)\b/i, 'the bridge, is passed to JavaScript'],
+  [/\b(?:at work|at rest|in the meantime)\b/i, 'running, idle, meanwhile'],
+  [/\bso (?:long|many)\b/i, 'how long, the number of'],
+  [/\b(?:(?:is|are|be) had)\b/i, 'is available'],
+  [/\b(?:is|are) meant\b/i, 'is requested, is intended'],
+  [/\b(?:by half|for ever|for want of)\b/i, 'half-open, forever, without'],
+  [/\b(?:of which|for whom|such an? one|what comes of)\b/i, 'a sentence with a subject'],
   [
-    /\bbehind\b(?! (?:an? |the |your |any |its |some |one )?(?:trusted |reverse )*(?:prox|load.balancer|balancer|nginx|HAProxy|Caddy|Envoy|Traefik|CDN|gateway))/,
+    /\b(?:worker|process|arbiter|master)s? (?:(?:has|have|had|was|were|is|are) )?ended\b/i,
+    'exited',
+  ],
+  [
+    /\bbehind\b(?! (?:an? |the |your |any |its |some |one )?(?:trusted |reverse )*(?:prox|load.balancer|balancer|nginx|HAProxy|Caddy|Envoy|Traefik|CDN|gateway))/i,
     'after, later; "behind" is for proxies',
   ],
 ]
@@ -76,7 +79,7 @@ export const LANGUAGE: readonly Check[] = [
 /** The words of the list that a line has, each with what to write instead. */
 export function wordsOf(line: string): string[] {
   return WORDS.flatMap(([pattern, instead]) => {
-    const found = new RegExp(pattern.source, 'i').exec(line)
+    const found = pattern.exec(line)
     return found === null ? [] : [`"${found[0]}": ${instead}`]
   })
 }
