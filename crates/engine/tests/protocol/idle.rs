@@ -15,13 +15,17 @@ fn let_connections_become_idle(engine: &mut Engine) {
     assert_eq!(other.response(engine).status, 408);
 }
 
+const HEADER_TIMEOUT: Duration = Duration::from_millis(600);
+
+/// Starts an engine that echoes requests and gives a head [`HEADER_TIMEOUT`].
+fn start() -> Engine {
+    let limits = Limits::from(Settings { header_timeout: HEADER_TIMEOUT, ..Settings::default() });
+    Engine::with_limits(limits, echo())
+}
+
 #[test]
 fn a_parked_connection_answers_as_before() {
-    let limits = Limits::from(Settings {
-        header_timeout: Duration::from_millis(600),
-        ..Settings::default()
-    });
-    let mut engine = Engine::with_limits(limits, echo());
+    let mut engine = start();
     let mut client = Client::connect(&engine);
     for (number, message) in [
         "GET /0 HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -41,11 +45,7 @@ fn a_parked_connection_answers_as_before() {
 
 #[test]
 fn javascript_cuts_a_parked_connection() {
-    let limits = Limits::from(Settings {
-        header_timeout: Duration::from_millis(600),
-        ..Settings::default()
-    });
-    let mut engine = Engine::with_limits(limits, echo());
+    let mut engine = start();
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);
     let connection = engine.received()[0].request.connection;
@@ -57,9 +57,8 @@ fn javascript_cuts_a_parked_connection() {
 
 #[test]
 fn a_connection_that_sends_nothing_is_found_while_others_are_served() {
-    let header = Duration::from_millis(600);
-    let limits = Limits::from(Settings { header_timeout: header, ..Settings::default() });
-    let mut engine = Engine::with_limits(limits, echo());
+    let header = HEADER_TIMEOUT;
+    let mut engine = start();
     let mut used = Client::connect(&engine);
     used.ask(&mut engine, GET);
     // No thread is woken for this one.
@@ -92,11 +91,7 @@ fn a_parked_connection_ends_in_its_time() {
 
 #[test]
 fn a_head_in_pieces_has_its_time_though_the_connection_was_parked() {
-    let limits = Limits::from(Settings {
-        header_timeout: Duration::from_millis(600),
-        ..Settings::default()
-    });
-    let mut engine = Engine::with_limits(limits, echo());
+    let mut engine = start();
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);
     let_connections_become_idle(&mut engine);

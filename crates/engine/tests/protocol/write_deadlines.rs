@@ -9,13 +9,8 @@ use crate::harness::{CHUNKED, CLOSE, CONNECTION, Client, End, Engine, Event, LEN
 #[test]
 fn a_client_that_does_not_read_is_reset_and_javascript_is_notified() {
     let mut engine = small(Limits::from(Settings { write_timeout: SHORT, ..Settings::default() }));
-    let mut client = Client::with_small_buffers(&engine);
-    client.send(&mut engine, GET);
-    let id = engine.request_to("/");
-    engine.js.head(id, 200, "", CHUNKED);
-    engine.js.data(id, &vec![b'x'; 900_000]);
-    engine.js.notify(id);
-    engine.js.wake();
+    let (mut client, id) = send_request(&mut engine);
+    stream_response(&mut engine, id);
     engine.aborted(id);
     engine.until("the client has read what came", |_| client.has_ended().then_some(()));
     client.take();
@@ -26,9 +21,7 @@ fn a_client_that_does_not_read_is_reset_and_javascript_is_notified() {
 fn a_complete_response_that_no_client_reads_is_aborted_too() {
     let mut engine = small(Limits::from(Settings { write_timeout: SHORT, ..Settings::default() }));
     for close in [false, true] {
-        let mut client = Client::with_small_buffers(&engine);
-        client.send(&mut engine, GET);
-        let id = engine.request_to("/");
+        let (_client, id) = send_request(&mut engine);
         let flags = if close { CLOSE } else { 0 };
         engine.js.respond(id, 200, "", CONNECTION | LENGTH | flags, &vec![b'x'; 900_000]);
         engine.js.wake();
@@ -73,13 +66,8 @@ fn a_client_that_reads_slowly_is_reset() {
         ..Limits::from(Settings { write_min_rate: 50_000_000, ..Settings::default() })
     };
     let mut engine = small(limits);
-    let mut client = Client::with_small_buffers(&engine);
-    client.send(&mut engine, GET);
-    let id = engine.request_to("/");
-    engine.js.head(id, 200, "", CHUNKED);
-    engine.js.data(id, &vec![b'x'; 900_000]);
-    engine.js.notify(id);
-    engine.js.wake();
+    let (mut client, id) = send_request(&mut engine);
+    stream_response(&mut engine, id);
     engine.until("it is given up", |engine| {
         client.skip(100);
         engine.events.contains(&Event::Aborted(id)).then_some(())
@@ -97,9 +85,7 @@ fn a_client_that_reads_everything_owes_nothing_while_javascript_is_silent() {
         })
     };
     let mut engine = small(limits);
-    let mut client = Client::with_small_buffers(&engine);
-    client.send(&mut engine, GET);
-    let id = engine.request_to("/");
+    let (mut client, id) = send_request(&mut engine);
     engine.js.head(id, 200, "", CHUNKED);
     let mut read = 0;
     for _ in 0..2 {
@@ -123,9 +109,7 @@ fn a_slow_reader_of_a_whole_response_is_not_idle() {
         ..Settings::default()
     });
     let mut engine = small(limits);
-    let mut client = Client::with_small_buffers(&engine);
-    client.send(&mut engine, GET);
-    let id = engine.request_to("/");
+    let (mut client, id) = send_request(&mut engine);
     engine.js.respond(id, 200, "", CONNECTION | LENGTH, &vec![b'x'; 500_000]);
     engine.js.wake();
     let_a_deadline_pass(&mut engine);
@@ -148,4 +132,20 @@ fn a_request_after_answers_that_are_read_slowly_is_not_late() {
         assert_eq!((response.status, response.body.len()), (200, 500_000));
     }
     assert_eq!(client.response(&mut engine).status, 408);
+}
+
+/// Sends a request whose client has small buffers. Returns the client and the id of the request.
+fn send_request(engine: &mut Engine) -> (Client, u32) {
+    let mut client = Client::with_small_buffers(engine);
+    client.send(engine, GET);
+    let id = engine.request_to("/");
+    (client, id)
+}
+
+/// Begins a response with more bytes than the buffers hold, and requests a notification.
+fn stream_response(engine: &mut Engine, id: u32) {
+    engine.js.head(id, 200, "", CHUNKED);
+    engine.js.data(id, &vec![b'x'; 900_000]);
+    engine.js.notify(id);
+    engine.js.wake();
 }
