@@ -79,7 +79,6 @@ export function currentExchange(): Exchange | undefined {
 /** Number of batches to take before timers and other descriptors have a turn of the event loop. */
 const BATCHES_PER_TURN = 8
 
-/** Mask of the slot in an id. */
 /** Reads batches of events and calls the handlers. */
 export class Dispatcher {
   readonly #ring: Ring
