@@ -15,7 +15,8 @@ pub(crate) fn small(limits: Limits) -> Engine {
     Engine::start(Setup { limits, small_buffers: true, ..Setup::default() }, silent())
 }
 
-/// Returns when the engine's wheel has found a deadline of `header`, which begins now.
+/// Returns when the engine's wheel has found a deadline of `header`, which begins now. A connection
+/// that becomes idle now has freed its memory by then.
 pub(crate) fn let_a_deadline_pass(engine: &mut Engine) {
     let mut other = Client::connect(engine);
     other.send(engine, "GET /slow HTTP/1.1\r\n");

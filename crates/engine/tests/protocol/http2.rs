@@ -390,6 +390,7 @@ fn where_it_is_not_spoken_its_preface_is_a_bad_request() {
     assert_eq!(response.status, 505);
 }
 
-fn http2(handler: Handler) -> Engine {
+/// Starts an engine that serves HTTP/2 in clear text, with the other limits at their defaults.
+pub(crate) fn http2(handler: Handler) -> Engine {
     Engine::with_limits(with_http2(Limits::default()), handler)
 }

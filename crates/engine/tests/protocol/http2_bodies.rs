@@ -7,9 +7,10 @@ use h2::Reason;
 use monoceros_engine::pressure::limits::Limits;
 
 use crate::harness::{
-    Answer, Client, Engine, Event, Handler, LENGTH, OPENING, ask, block, echo, frame, get,
-    http2_client, pattern, post, when_complete, with_client, with_http2,
+    Answer, Client, Engine, Event, LENGTH, OPENING, ask, block, echo, frame, get, http2_client,
+    pattern, post, when_complete, with_client, with_http2,
 };
+use crate::http2::http2;
 
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -170,8 +171,4 @@ fn what_is_on_its_way_after_a_hundred_resets_is_no_mistake_of_the_client() {
     let last = [&[0x82, 0x86, 0x04, 5], &b"/last"[..], &[0x01, 1, b'x']].concat();
     client.send(&mut engine, frame(1, END_STREAM | END_HEADERS, 201, &last));
     engine.request_to("/last");
-}
-
-fn http2(handler: Handler) -> Engine {
-    Engine::with_limits(with_http2(Limits::default()), handler)
 }

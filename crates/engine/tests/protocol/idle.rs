@@ -5,15 +5,8 @@ use std::time::{Duration, Instant};
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::pressure::settings::Settings;
 
+use crate::deadlines::let_a_deadline_pass;
 use crate::harness::{Client, End, Engine, Event, echo};
-
-/// Returns when a connection that became idle now has been closed by `keepalive`. That takes longer
-/// than freeing its memory.
-fn let_connections_become_idle(engine: &mut Engine) {
-    let mut other = Client::connect(engine);
-    other.send(engine, "GET /slow HTTP/1.1\r\n");
-    assert_eq!(other.response(engine).status, 408);
-}
 
 const HEADER_TIMEOUT: Duration = Duration::from_millis(600);
 
@@ -39,7 +32,7 @@ fn a_parked_connection_answers_as_before() {
     {
         let response = client.ask(&mut engine, message);
         assert!(response.text().contains(&format!(" /{number}\n")), "{:?}", response.text());
-        let_connections_become_idle(&mut engine);
+        let_a_deadline_pass(&mut engine);
     }
 }
 
@@ -49,7 +42,7 @@ fn javascript_cuts_a_parked_connection() {
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);
     let connection = engine.received()[0].request.connection;
-    let_connections_become_idle(&mut engine);
+    let_a_deadline_pass(&mut engine);
     engine.js.destroy(connection);
     assert_eq!(client.end(&mut engine), End::Closed);
     engine.event("the end", |event| (*event == Event::ConnectionClosed(connection)).then_some(()));
@@ -94,7 +87,7 @@ fn a_head_in_pieces_has_its_time_though_the_connection_was_parked() {
     let mut engine = start();
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);
-    let_connections_become_idle(&mut engine);
+    let_a_deadline_pass(&mut engine);
     let begun = Instant::now();
     client.send(&mut engine, "GET / HTTP/1.1\r\n");
     assert_eq!(client.response(&mut engine).status, 408);
