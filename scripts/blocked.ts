@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startCommand } from './command.ts'
 
 const BLOCK_MS = 10_000
@@ -119,8 +120,4 @@ function send(text: string): Promise<Reply> {
     socket.on('error', () => end(0))
     socket.on('close', () => end(0))
   })
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -7,6 +7,7 @@ import http from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { childrenOf, processorTimeUs } from '../bench/processors.ts'
 import { startCommand } from './command.ts'
 
@@ -85,8 +86,4 @@ function request(): Promise<string> {
     sent.setTimeout(5_000, () => sent.destroy(new Error('no response')))
     sent.on('error', (error) => resolve(error.message))
   })
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

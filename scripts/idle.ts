@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectSecure } from 'node:tls'
 import { parseArgs } from 'node:util'
 import { childrenOf, residentBytes } from '../bench/processors.ts'
@@ -151,8 +152,4 @@ function sendRequest(socket: Socket): Promise<boolean> {
     if (socket.destroyed) end(false)
     else socket.write(REQUEST)
   })
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

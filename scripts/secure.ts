@@ -14,6 +14,7 @@ import http2 from 'node:http2'
 import https from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { run, runBin, type StartedCommand, startCommand } from './command.ts'
@@ -311,8 +312,4 @@ function requestStream(session: http2.ClientHttp2Session): Promise<string> {
       else resolve(stream.rstCode === 7 || !stream.sentHeaders ? 'refused' : 'lost')
     })
   })
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

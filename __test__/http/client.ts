@@ -1,5 +1,8 @@
 /** A client that writes and reads bytes, for what an HTTP library would hide. */
 import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export { sleep }
 
 const PATIENCE_MS = 5_000
 
@@ -102,10 +105,6 @@ export async function untilQuiet(value: () => unknown, quietMs = 30): Promise<vo
 }
 
 const POLL_MS = 5
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
 
 /** Waits for a condition; what is not so in time fails where it is used. */
 export async function until(condition: () => boolean): Promise<void> {

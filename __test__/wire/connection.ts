@@ -2,6 +2,9 @@
 // would hide or repair.
 
 import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export { sleep }
 
 export interface Answer {
   readonly status: number
@@ -212,8 +215,4 @@ export async function parallel<T>(
       for (const item of rest) await run(item)
     }),
   )
-}
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
