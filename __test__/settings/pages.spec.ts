@@ -7,10 +7,10 @@ import { z } from 'zod'
 import { GENERATED } from '../../scripts/gen.ts'
 import { ERRORS } from '../../ts/errors.ts'
 import { resolveConfig } from '../../ts/settings/config.ts'
-import { settingsPage, settingsSchema } from '../../ts/settings/docs.ts'
 import { ROWS } from '../../ts/settings/names.ts'
 import { configText, defaultText, firstSentence, helpText } from '../../ts/settings/print.ts'
 import { type Row, SECTIONS } from '../../ts/settings/rows.ts'
+import { settingsPage, settingsSchema } from '../../ts/settings/settings-page.ts'
 
 for (const { path, text } of GENERATED) {
   test(`${path} is up to date with npm run gen`, (t) => {

@@ -26,7 +26,7 @@ const SYSTEM = ['ts/process/system.ts', 'ts/engine/native/ring.ts']
  * The page of all settings is prose round the table, and names a few of them; Node has flags of the
  * same name.
  */
-const NAMING_FLAGS = ['ts/settings/docs.ts', 'ts/process/inspect.ts']
+const NAMING_FLAGS = ['ts/settings/settings-page.ts', 'ts/process/inspect.ts']
 
 export const INVARIANTS: readonly Check[] = [
   {

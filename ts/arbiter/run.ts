@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { MonocerosError, monocerosError } from '../errors.ts'
-import { checkBacklog } from '../listen/queue.ts'
+import { checkBacklog } from '../listen/backlog.ts'
 import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
 import { loadCustomLogger } from '../log/custom.ts'
 import { logLine } from '../log/log-lines.ts'

@@ -1,7 +1,7 @@
 /** The settings of "SSL". */
 import { bool, choice, integer, MAX_COUNT, orNull, seconds, text, textList } from '../kinds.ts'
 import type { Row } from '../rows.ts'
-import { cipherNames, passwordSource } from '../secure-kinds.ts'
+import { cipherNames, passwordSource } from '../tls-kinds.ts'
 
 export const SSL_ROWS = {
   keyfile: {

@@ -1,7 +1,7 @@
 // The warning about a backlog that the kernel does not grant.
 
 import test from 'ava'
-import { checkBacklog } from '../../ts/listen/queue.ts'
+import { checkBacklog } from '../../ts/listen/backlog.ts'
 
 test('a backlog above net.core.somaxconn causes a warning', (t) => {
   const read = () => '4096\n'
