@@ -255,7 +255,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   proc_name: proof(`${P}/identity.spec.ts`, "a worker's title is whole in ps"),
   keyfile: proof('tls/serving.spec.ts', 'certfile enables TLS on every address'),
   certfile: proof('tls/serving.spec.ts', 'certfile enables TLS on every address'),
-  suppress_ragged_eofs: proof('tls/ragged.spec.ts', 'no close_notify, suppress_ragged_eofs'),
+  suppress_ragged_eofs: proof('tls/close-notify.spec.ts', 'no close_notify, suppress_ragged_eofs'),
   ocsp_file: proof(
     'tls/staple.spec.ts',
     'clients that ask for it get the OCSP response of ocsp_file',

@@ -31,9 +31,10 @@ function run(program: string, nodeArguments: readonly string[]): Promise<Program
 }
 
 const programs: Readonly<Record<string, string>> = {
-  lives: 'a server listens, closes and listens again as on Node',
+  'listen-and-close': 'a server listens, closes and listens again as on Node',
   errors: "listen() fails with Node's errors",
-  places: 'a server listens at a path, a descriptor or a handle, and until an AbortSignal',
+  'listen-targets':
+    'a server listens at a path, a descriptor or a handle, and until an AbortSignal',
   connections: 'connections are counted, refused, closed and waited for as on Node',
   unref: 'the process exits when only unreferenced sockets are left',
   limits: 'each server has its own limits',
@@ -44,7 +45,7 @@ const programs: Readonly<Record<string, string>> = {
   throws: 'an exception of a handler terminates the process as on Node',
   rejects: 'a rejection reaches the listeners of the program',
   threads: 'servers run in worker threads',
-  foreign: "Node serves net, http2 and what only Node's parser allows",
+  'node-only': "Node serves net, http2 and what only Node's parser allows",
 }
 
 const testWithAddon = native === null || !existsSync(REGISTER) ? test.skip : test
@@ -62,8 +63,11 @@ for (const [program, title] of Object.entries(programs)) {
 }
 
 testWithAddon('the native engine serves with --import, with --require and with both', async (t) => {
-  t.is((await run('served', [])).output, 'node\n')
-  t.is((await run('served', REGISTER_ARGUMENTS)).output, 'native\n')
-  t.is((await run('served', ['--require', REGISTER])).output, 'native\n')
-  t.is((await run('served', ['--require', REGISTER, ...REGISTER_ARGUMENTS])).output, 'native\n')
+  t.is((await run('print-engine', [])).output, 'node\n')
+  t.is((await run('print-engine', REGISTER_ARGUMENTS)).output, 'native\n')
+  t.is((await run('print-engine', ['--require', REGISTER])).output, 'native\n')
+  t.is(
+    (await run('print-engine', ['--require', REGISTER, ...REGISTER_ARGUMENTS])).output,
+    'native\n',
+  )
 })
