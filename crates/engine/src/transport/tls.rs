@@ -1,14 +1,14 @@
 //! TLS for servers.
 //!
 //! `config.rs` builds a server's configuration, with certificates by name (`sni.rs`), client
-//! certificates (`clients.rs`) and session tickets (`tickets.rs`). `handshake.rs` runs the
+//! certificates (`client_verifier.rs`) and session tickets (`tickets.rs`). `handshake.rs` runs the
 //! handshake of a connection, whose first message `client_hello.rs` inspects. `stream.rs` reads and
 //! writes records, and `info.rs` describes the connection for JavaScript. All cryptography is done
 //! by rustls with aws-lc or ring (`cryptography.rs`).
 
 mod buffers;
 mod client_hello;
-mod clients;
+mod client_verifier;
 mod config;
 mod cryptography;
 mod handshake;

@@ -13,7 +13,7 @@ use rustls::{
 };
 
 use super::client_hello::prefers_chacha20;
-use super::clients::ClientVerifier;
+use super::client_verifier::ClientVerifier;
 use super::cryptography::default_provider;
 use super::sni::SniResolver;
 use super::tickets::TicketKeys;

@@ -5,7 +5,7 @@ use rustls::HandshakeKind;
 use rustls::pki_types::CertificateDer;
 
 use super::TlsStream;
-use super::clients::ClientVerdict;
+use super::client_verifier::ClientVerdict;
 use crate::bridge::wire::{
     TLS_CHAIN_LENGTH_AT, TLS_CIPHER_AT, TLS_FLAGS_AT, TLS_TEXT_LENGTHS_AT, TLS_TEXTS_AT,
     TLS_VERSION_AT, tls_flag,

@@ -11,7 +11,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 
 use super::buffers::{drain, encode, encode_data, required_space, with_scratch};
-use super::clients::{ClientVerdict, ClientVerifier};
+use super::client_verifier::{ClientVerdict, ClientVerifier};
 use super::{TlsServer, sni};
 use crate::runtime::sockets::Socket;
 
