@@ -79,9 +79,9 @@ impl Bridge {
     /// Starts the I/O thread and ties it to the environment's life.
     pub(crate) fn start(
         env: Env,
-        (limits, announce): (Limits, bool),
+        (limits, announces_at_accept): (Limits, bool),
         (access, statsd): (Option<AccessLog>, Option<Statsd>),
-        seat: Option<WorkerSlot>,
+        worker_slot: Option<WorkerSlot>,
         lifeline: Option<i32>,
         mut ring: Uint8Array,
     ) -> Result<Self, Error> {
@@ -99,9 +99,9 @@ impl Bridge {
         let waker = unblocked(waker.into())?;
         let io = IoThread::start(IoThreadOptions {
             limits,
-            announces_at_accept: announce,
+            announces_at_accept,
             ring: reader,
-            worker_slot: seat,
+            worker_slot,
             lifeline,
             access,
             statsd,

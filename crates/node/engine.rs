@@ -17,9 +17,9 @@ use crate::settings::{self, EngineOptions, NodeLimits, ServerOverrides};
 use crate::system_error::system_error;
 use crate::tls::{TlsMaterial, server};
 
-/// The place of this worker among the workers of its arbiter.
+/// This worker's slot on the scoreboard of its arbiter.
 #[napi(object)]
-pub struct EngineSeat {
+pub struct WorkerSlotOptions {
     /// The scoreboard's descriptor.
     pub fd: i32,
     pub slots: u32,
@@ -27,7 +27,7 @@ pub struct EngineSeat {
     /// The event descriptors of all slots, in order.
     pub kick_fds: Vec<i32>,
     /// The workers have more busy threads than processors.
-    pub crowded: bool,
+    pub is_oversubscribed: bool,
 }
 
 /// The native engine of one JavaScript environment.
@@ -55,7 +55,7 @@ impl Engine {
         let settings = settings::settings(&settings)?;
         let access = settings::access_log(&settings, options.syslog.as_ref())?;
         let statsd = options.statsd.as_ref().map(settings::open_statsd).transpose()?;
-        let seat = options.seat.map(seat_of).transpose()?;
+        let worker_slot = options.worker_slot.map(open_worker_slot).transpose()?;
         let overrides = ServerOverrides {
             keepalive_grace: None,
             head_bytes: None,
@@ -63,8 +63,8 @@ impl Engine {
             cleartext: options.cleartext,
         };
         let limits = settings::limits(settings, &overrides)?;
-        let announced = (limits, options.announce.unwrap_or(false));
-        Bridge::start(env, announced, (access, statsd), seat, options.lifeline_fd, ring)
+        let limits = (limits, options.announces_at_accept.unwrap_or(false));
+        Bridge::start(env, limits, (access, statsd), worker_slot, options.lifeline_fd, ring)
             .map(|bridge| Self { bridge })
             .map_err(failed)
     }
@@ -268,11 +268,12 @@ impl Engine {
 /// From this size on, a Buffer over the engine's memory costs less than a copy.
 const SHARE_FROM: usize = 16_384;
 
-fn seat_of(seat: EngineSeat) -> napi::Result<WorkerSlot, String> {
-    let board =
-        Board::open(seat.fd, seat.slots).map_err(|error| system_error("scoreboard", "", &error))?;
-    let slot = board.slot(seat.slot).map_err(|error| system_error("scoreboard", "", &error))?;
-    Ok(WorkerSlot { slot, kick_fds: seat.kick_fds, is_oversubscribed: seat.crowded })
+fn open_worker_slot(options: WorkerSlotOptions) -> napi::Result<WorkerSlot, String> {
+    let WorkerSlotOptions { fd, slots, slot, kick_fds, is_oversubscribed } = options;
+    let slot = Board::open(fd, slots)
+        .and_then(|board| board.slot(slot))
+        .map_err(|error| system_error("scoreboard", "", &error))?;
+    Ok(WorkerSlot { slot, kick_fds, is_oversubscribed })
 }
 
 /// An error of the engine with its code.

@@ -14,14 +14,14 @@ use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::engine::EngineSeat;
+use crate::engine::WorkerSlotOptions;
 use crate::system_error::system_error;
 
 /// What an engine needs besides the settings.
 #[napi(object)]
 pub struct EngineOptions {
     /// Reports a connection when it is accepted; by default with its first request.
-    pub announce: Option<bool>,
+    pub announces_at_accept: Option<bool>,
     /// HTTP/2 without TLS: `off` (the default), `beside` HTTP/1 or `alone`.
     pub cleartext: Option<String>,
     /// Sends the access log to syslog too.
@@ -29,7 +29,7 @@ pub struct EngineOptions {
     /// Sends figures of requests to statsd.
     pub statsd: Option<StatsdOptions>,
     /// This worker's slot on the scoreboard.
-    pub seat: Option<EngineSeat>,
+    pub worker_slot: Option<WorkerSlotOptions>,
     /// A descriptor that the arbiter holds open: at its end the engine drains and ends the process.
     pub lifeline_fd: Option<i32>,
 }

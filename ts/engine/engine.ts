@@ -44,14 +44,14 @@ export interface EngineLog {
   exception(text: string, thrown: unknown): void
 }
 
-/** The shared page and this worker's place in it (the native engine only). */
+/** The scoreboard and this worker's slot on it (the native engine only). */
 export interface EngineBoard {
   readonly fd: number
   readonly slots: number
   readonly slot: number
   readonly kickFds: readonly number[]
   /** The workers have more busy threads than processors. */
-  readonly crowded: boolean
+  readonly isOversubscribed: boolean
 }
 
 export interface EngineOptions {

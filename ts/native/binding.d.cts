@@ -174,7 +174,7 @@ export declare function countPendingConnections(fd: number): number
 /** What an engine needs besides the settings. */
 export interface EngineOptions {
   /** Reports a connection when it is accepted; by default with its first request. */
-  announce?: boolean
+  announcesAtAccept?: boolean
   /** HTTP/2 without TLS: `off` (the default), `beside` HTTP/1 or `alone`. */
   cleartext?: string
   /** Sends the access log to syslog too. */
@@ -182,21 +182,9 @@ export interface EngineOptions {
   /** Sends figures of requests to statsd. */
   statsd?: StatsdOptions
   /** This worker's slot on the scoreboard. */
-  seat?: EngineSeat
+  workerSlot?: WorkerSlotOptions
   /** A descriptor that the arbiter holds open: at its end the engine drains and ends the process. */
   lifelineFd?: number
-}
-
-/** The place of this worker among the workers of its arbiter. */
-export interface EngineSeat {
-  /** The scoreboard's descriptor. */
-  fd: number
-  slots: number
-  slot: number
-  /** The event descriptors of all slots, in order. */
-  kickFds: Array<number>
-  /** The workers have more busy threads than processors. */
-  crowded: boolean
 }
 
 /** Finds a group by name. Returns null if there is no such group. */
@@ -424,3 +412,15 @@ export declare function userIdsByUid(uid: number): UserIds | null
 
 /** The version of the package that the binary was built for. */
 export declare function version(): string
+
+/** This worker's slot on the scoreboard of its arbiter. */
+export interface WorkerSlotOptions {
+  /** The scoreboard's descriptor. */
+  fd: number
+  slots: number
+  slot: number
+  /** The event descriptors of all slots, in order. */
+  kickFds: Array<number>
+  /** The workers have more busy threads than processors. */
+  isOversubscribed: boolean
+}

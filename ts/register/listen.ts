@@ -71,7 +71,7 @@ function ioThread(): IoThread {
   if (thread !== undefined) return thread
   thread = new IoThread({
     settings: REGISTER_SETTINGS,
-    options: { announce: true },
+    options: { announcesAtAccept: true },
     onIdle: () => {},
     onFault: (text) => process.stderr.write(`monoceros/register: ${text}\n`),
   })

@@ -145,7 +145,7 @@ export class Boot {
 
   async #createEngine(message: BootMessage, log: Logger): Promise<Engine> {
     const { config, givenSettings, slot, slotCount, kickFds } = message
-    const crowded = isCrowded(config.workers)
+    const isOversubscribed = isOversubscribedBy(config.workers)
     const engine = await createEngine({
       config,
       given: new Set(givenSettings),
@@ -153,7 +153,7 @@ export class Boot {
       board:
         native === null
           ? undefined
-          : { fd: SCOREBOARD_FD, slots: slotCount, slot, kickFds, crowded },
+          : { fd: SCOREBOARD_FD, slots: slotCount, slot, kickFds, isOversubscribed },
       lifelineFd: CHANNEL_FD,
       ...currentTls(message),
     })
@@ -217,6 +217,6 @@ export class Boot {
 }
 
 /** Whether the workers have more busy threads than there are processors: a worker has two. */
-function isCrowded(workers: number): boolean {
+function isOversubscribedBy(workers: number): boolean {
   return workers > 1 && workers * 2 > availableParallelism()
 }

@@ -37,8 +37,8 @@ export class IoThread {
   constructor({ settings, options, board, onIdle, onFault }: IoThreadOptions) {
     if (native === null) throw monocerosError('ERR_ENGINE_NATIVE', 'no binary is loaded')
     const ring = new Ring()
-    const seat = board === undefined ? undefined : { ...board, kickFds: [...board.kickFds] }
-    this.engine = new native.Engine(settings, { ...options, seat }, ring.memory)
+    const workerSlot = board === undefined ? undefined : { ...board, kickFds: [...board.kickFds] }
+    this.engine = new native.Engine(settings, { ...options, workerSlot }, ring.memory)
     ring.attach(this.engine)
     const dispatcher = new Dispatcher(ring, this.engine, this.#handlers, onIdle, onFault)
     this.#waker = openWakePipe(this.engine.wakeFd, dispatcher.run)
