@@ -321,7 +321,7 @@ fn after_its_response_nothing_waits_for_a_reader_that_has_stopped() {
 }
 
 #[test]
-fn expect_is_passed_before_the_body_comes_and_javascript_answers_100() {
+fn expect_is_passed_before_the_body_comes_and_javascript_responds_100() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     let head = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";

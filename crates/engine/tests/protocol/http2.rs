@@ -128,7 +128,7 @@ fn a_client_that_resets_a_stream_aborts_its_request_and_no_other() {
 }
 
 #[test]
-fn refusals_are_answers_of_their_stream_alone() {
+fn a_refusal_is_the_response_of_its_stream_alone() {
     let mut limits = Limits::from(Settings {
         limit_request_body: 1_000,
         limit_request_line: 100,
@@ -216,7 +216,7 @@ fn a_body_that_does_not_come_is_evicted_where_no_more_requests_may_be_in_flight(
 }
 
 #[test]
-fn a_drain_answers_what_is_in_flight_and_ends_the_connection() {
+fn a_drain_completes_what_is_in_flight_and_ends_the_connection() {
     let mut engine = http2(silent());
     let address = engine.address;
     let client = std::thread::spawn(move || {

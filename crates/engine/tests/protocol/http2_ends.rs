@@ -24,7 +24,7 @@ const PIECE: usize = 60_000;
 const PREFACE: usize = 24;
 
 #[test]
-fn so_many_requests_are_answered_on_a_connection_and_then_it_ends() {
+fn limit_requests_per_connection_ends_a_connection() {
     let limits = Limits::from(Settings { limit_requests_per_connection: 3, ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), echo());
     let address = engine.address;

@@ -19,20 +19,20 @@ const WINDOW: usize = 65_536;
 
 #[test]
 fn large_responses_that_are_not_taken_hold_back_what_is_asked_after_them() {
-    let mut engine = engine(Limits::default(), large_answers());
+    let mut engine = engine(Limits::default(), large_responses());
     let mut client = stalling(&mut engine);
     engine.settle();
     std::thread::sleep(Duration::from_millis(300));
     engine.settle();
     let begun = engine.received().len();
     assert!((2..=5).contains(&begun), "{begun}");
-    // Another client has answers all the same.
+    // Another client is served meanwhile.
     assert_eq!(statuses(&mut engine, 20), vec![200; 20]);
     client.send(&mut engine, frame(7, 0, 0, &[0; 8]));
 }
 
 #[test]
-fn small_answers_hold_back_nothing() {
+fn small_responses_hold_back_nothing() {
     let handler: crate::harness::Handler = Box::new(|js, event| {
         if let Event::Request(request) = event {
             js.reply(request.id, vec![b'a'; 1_000]);
@@ -45,7 +45,7 @@ fn small_answers_hold_back_nothing() {
 }
 
 #[test]
-fn answers_that_do_not_come_hold_back_nothing_for_long() {
+fn missing_responses_hold_back_nothing_for_long() {
     let mut engine = engine(Limits::default(), silent());
     let _client = stalling(&mut engine);
     engine.settle();
@@ -55,8 +55,8 @@ fn answers_that_do_not_come_hold_back_nothing_for_long() {
 }
 
 #[test]
-fn a_client_that_takes_answers_is_served_on() {
-    let mut engine = engine(Limits::default(), large_answers());
+fn a_client_that_reads_responses_is_served_on() {
+    let mut engine = engine(Limits::default(), large_responses());
     let mut client = stalling(&mut engine);
     engine.settle();
     let before = engine.received().len();
@@ -69,7 +69,7 @@ fn a_client_that_takes_answers_is_served_on() {
 
 #[test]
 fn what_the_system_takes_for_a_client_that_does_not_read_begins_little() {
-    let mut engine = engine(Limits::default(), answers_by_pieces());
+    let mut engine = engine(Limits::default(), responses_in_pieces());
     let mut client = stalling(&mut engine);
     client.send(&mut engine, all_windows());
     for _ in 0..10 {
@@ -84,7 +84,7 @@ fn what_the_system_takes_for_a_client_that_does_not_read_begins_little() {
 #[test]
 fn what_waits_is_no_request_in_flight_and_not_without_bound() {
     let limits = Limits::from(Settings { worker_connections: 20, ..Settings::default() });
-    let mut engine = engine(limits, large_answers());
+    let mut engine = engine(limits, large_responses());
     let mut client = stalling(&mut engine);
     engine.settle();
     assert_eq!(statuses(&mut engine, 5), vec![200; 5]);
@@ -99,7 +99,7 @@ fn what_waits_is_no_request_in_flight_and_not_without_bound() {
 fn a_client_that_takes_nothing_in_its_time_is_cut_with_all_that_waits() {
     let limits =
         Limits::from(Settings { write_timeout: Duration::from_millis(500), ..Settings::default() });
-    let mut engine = engine(limits, large_answers());
+    let mut engine = engine(limits, large_responses());
     let mut client = stalling(&mut engine);
     engine.settle();
     let begun = engine.received().len();
@@ -115,7 +115,7 @@ fn engine(mut limits: Limits, handler: crate::harness::Handler) -> Engine {
 }
 
 /// JavaScript with a large response for `/large`: it passes on what is accepted and holds the rest.
-fn large_answers() -> crate::harness::Handler {
+fn large_responses() -> crate::harness::Handler {
     Box::new(|js, event| match event {
         Event::Request(request) if request.target == "/small" => js.reply(request.id, "small"),
         Event::Request(request) => {
@@ -134,7 +134,7 @@ fn large_answers() -> crate::harness::Handler {
 }
 
 /// The same, as JavaScript does it: a window at a time, and whole in memory until its end.
-fn answers_by_pieces() -> crate::harness::Handler {
+fn responses_in_pieces() -> crate::harness::Handler {
     let mut left = std::collections::HashMap::new();
     Box::new(move |js, event| {
         let id = match event {
@@ -158,7 +158,7 @@ fn answers_by_pieces() -> crate::harness::Handler {
     })
 }
 
-/// A client that asks for many answers at once and opens no window.
+/// A client that requests many responses at once and opens no window.
 fn stalling(engine: &mut Engine) -> Client {
     let mut client = Client::connect(engine);
     let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
@@ -178,7 +178,7 @@ fn all_windows() -> Vec<u8> {
     [(0..16).flat_map(|_| open(0)).collect(), all].concat()
 }
 
-/// How many heads of answers there are in what has come.
+/// Counts the heads of responses among the received frames.
 fn heads(mut frames: &[u8]) -> usize {
     let mut count = 0;
     while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {

@@ -17,7 +17,7 @@ fn start() -> Engine {
 }
 
 #[test]
-fn a_parked_connection_answers_as_before() {
+fn a_parked_connection_serves_as_before() {
     let mut engine = start();
     let mut client = Client::connect(&engine);
     for (number, message) in [

@@ -7,7 +7,7 @@ use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{Client, End, Engine, echo};
 
-/// The status of the answer to `input`, sent at once or in pieces.
+/// The status of the response to `input`, sent at once or in pieces.
 fn status(limits: &Limits, input: &str, pieces: usize) -> u16 {
     let mut engine = Engine::with_limits(limits.clone(), echo());
     let mut client = Client::connect(&engine);

@@ -7,7 +7,7 @@ use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{CHUNKED, Client, End, Engine, Setup, echo, silent};
 
-/// The answer to bytes that must be refused; it ends the connection in order.
+/// The response to bytes that must be refused; the connection ends with it.
 fn refused(limits: Limits, input: impl AsRef<[u8]>) -> (u16, String) {
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);

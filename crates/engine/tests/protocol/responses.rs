@@ -63,7 +63,7 @@ fn a_response_to_head_has_a_length_and_no_body() {
 }
 
 #[test]
-fn answers_without_body_send_none_whatever_is_written() {
+fn responses_without_body_send_none_whatever_is_written() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     for status in [204, 304] {
@@ -197,7 +197,7 @@ fn a_reset_cuts_the_connection_in_the_middle_of_a_response() {
     engine.js.reset(id);
     engine.until("the connection ends", |_| client.has_ended().then_some(()));
     let received = client.take();
-    assert!(!received.ends_with(b"0\r\n\r\n"), "an answer that was cut looks complete");
+    assert!(!received.ends_with(b"0\r\n\r\n"), "a truncated response looks complete");
     engine.aborted(id);
 }
 
@@ -257,7 +257,7 @@ fn large_pieces_without_chunks_arrive_whole_however_slowly_they_are_read() {
 }
 
 #[test]
-fn a_small_ring_carries_answers_of_any_length() {
+fn a_small_ring_carries_responses_of_any_length() {
     let setup = Setup { ring_bytes: 1 << 15, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());
     let mut client = Client::connect(&engine);

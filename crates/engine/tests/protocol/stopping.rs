@@ -14,7 +14,7 @@ fn a_drain_without_connections_is_idle_at_once() {
 }
 
 #[test]
-fn a_draining_engine_answers_what_still_comes_and_closes_after_it() {
+fn a_draining_engine_serves_late_requests_and_then_closes() {
     let mut engine = Engine::new(echo());
     let mut client = Client::connect(&engine);
     let response = client.ask(&mut engine, GET);

@@ -119,7 +119,7 @@ fn each_response_has_its_line_in_the_access_log() {
     let quoted = r#"127.0.0.1 "GET /\"?a HTTP/1.1" 200 5 "1\"2\\\u00c3\u00bf" "b""#;
     assert_eq!(lines.next(), Some(quoted));
     assert_eq!(lines.next(), Some(r#"127.0.0.1 "PUT /2 HTTP/1.0" 404 5 "-" "b""#));
-    assert!(lines.next().is_none_or(|line| line.contains("POST /3")), "one line an answer");
+    assert!(lines.next().is_none_or(|line| line.contains("POST /3")), "one line per response");
     assert_eq!(lines.next(), None);
 }
 

@@ -8,7 +8,7 @@ use monoceros_engine::pressure::settings::Settings;
 use crate::harness::{Client, End, Engine, Event, RequestBody, SMALL, Setup, echo, silent};
 
 #[test]
-fn the_application_answers_and_bytes_go_through_both_ways() {
+fn the_application_responds_and_bytes_pass_both_ways() {
     let mut engine = Engine::new(silent());
     let (mut client, id) = tunnel(&mut engine, UPGRADE);
     engine.js.data(id, SWITCHING);

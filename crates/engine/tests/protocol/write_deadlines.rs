@@ -118,7 +118,7 @@ fn a_slow_reader_of_a_whole_response_is_not_idle() {
 }
 
 #[test]
-fn a_request_after_answers_that_are_read_slowly_is_not_late() {
+fn a_request_after_responses_that_are_read_slowly_is_not_late() {
     let mut engine = small(Limits::from(Settings { header_timeout: SHORT, ..Settings::default() }));
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, GET.repeat(2) + "GET /half HTTP/1.1\r\n");

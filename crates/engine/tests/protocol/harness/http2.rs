@@ -49,7 +49,7 @@ pub fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
 
-/// Asks for something and reads the whole answer.
+/// Sends a request and reads the complete response.
 pub async fn ask(client: &SendRequest<Bytes>, request: Request<()>, body: &[u8]) -> Answer {
     let mut ready = client.clone().ready().await.unwrap();
     let (response, mut stream) = ready.send_request(request, body.is_empty()).unwrap();
@@ -59,7 +59,7 @@ pub async fn ask(client: &SendRequest<Bytes>, request: Request<()>, body: &[u8])
     Answer::read(response.await.unwrap()).await
 }
 
-/// An answer that has come whole.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
