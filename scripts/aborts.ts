@@ -39,7 +39,9 @@ async function serve({ count, upgrades }: RunOptions): Promise<void> {
   const engine = createNativeEngine({ config, log })
   const { fd, port } = bindNatively()
   const server = http.createServer(abortedProgram(seen)).on('upgrade', abortedUpgrade(seen))
-  await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+  await engine.serve({ style: 'node', server }, [
+    { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+  ])
   for (let round = 0; round <= ROUNDS; round++) {
     await runClients(port, { count: round === 0 ? WARM_UP_CLIENTS : count / ROUNDS, upgrades })
     await waitUntilIdle()

@@ -36,7 +36,7 @@ for (const [name, create] of Object.entries(engines)) {
       const engine = create({ config, log })
       t.teardown(() => engine.close())
       const address = `http://127.0.0.1:${port}`
-      await engine.serve({ style: 'node', server }, [{ fd, address }])
+      await engine.serve({ style: 'node', server }, [{ fd, address, isSecure: false }])
       const clients = { count: COUNT, atOnce: 50, seed: 7, upgrades: 0.2 }
       await abortMany(port, { ...clients, mostBody: MOST_BODY[name] ?? 0 })
 
@@ -70,7 +70,9 @@ for (const [name, create] of Object.entries(engines)) {
     const { fd, port } = name === 'native' ? bindNatively() : bind()
     const engine = create({ config, log })
     t.teardown(() => engine.close())
-    await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+    await engine.serve({ style: 'node', server }, [
+      { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+    ])
     const client = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     t.teardown(() => client.destroy())
     client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
@@ -89,7 +91,9 @@ if (native !== null) {
     const { fd, port } = bindNatively()
     const engine = createNativeEngine({ config, log })
     t.teardown(() => engine.close())
-    await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+    await engine.serve({ style: 'node', server }, [
+      { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+    ])
     const client = net.connect(port, '127.0.0.1')
     client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
     client.once('data', () => client.end('and more'))

@@ -39,7 +39,9 @@ export async function startNative(program: http.Server | Target): Promise<Runnin
   if (native === null) throw new Error('no binary')
   nativeEngine ??= createNativeEngine({ config, log })
   const { fd, port } = bindNatively()
-  await nativeEngine.serve(targetOf(program), [{ fd, address: `http://127.0.0.1:${port}` }])
+  await nativeEngine.serve(targetOf(program), [
+    { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+  ])
   return { port, close() {} }
 }
 
@@ -52,7 +54,9 @@ export function stopNative(): void {
 export async function startNode(program: http.Server | Target): Promise<Running> {
   const { fd, port } = bind()
   const engine = createNodeEngine({ config, log })
-  await engine.serve(targetOf(program), [{ fd, address: `http://127.0.0.1:${port}` }])
+  await engine.serve(targetOf(program), [
+    { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+  ])
   return { port, close: () => engine.close() }
 }
 

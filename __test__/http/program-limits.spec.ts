@@ -19,7 +19,9 @@ const startNode: Make = async (server, given, settings = {}) => {
     ...{ config: { ...config, ...settings }, given: new Set(given), log },
   })
   engines.push(engine)
-  await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+  await engine.serve({ style: 'node', server }, [
+    { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+  ])
   return port
 }
 
@@ -29,7 +31,9 @@ const startNative: Make = async (server, given, settings = {}) => {
     ...{ config: { ...config, ...settings }, given: new Set(given), log },
   })
   engines.push(engine)
-  await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+  await engine.serve({ style: 'node', server }, [
+    { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+  ])
   return port
 }
 

@@ -34,7 +34,7 @@ async function serve(t: ExecutionContext, program: http.RequestListener | http.S
   const application = typeof program === 'function' ? http.createServer(program) : program
   const target: Target =
     'style' in application ? application : { style: 'node', server: application }
-  await engine.serve(target, [{ fd, address: `http://127.0.0.1:${port}` }])
+  await engine.serve(target, [{ fd, address: `http://127.0.0.1:${port}`, isSecure: false }])
   const client = new Http2Client(`http://127.0.0.1:${port}`)
   t.teardown(() => client.close())
   return client

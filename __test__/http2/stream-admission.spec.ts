@@ -31,7 +31,9 @@ else {
     })
     const { fd, port: bound } = bindNatively()
     port = bound
-    await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+    await engine.serve({ style: 'node', server }, [
+      { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+    ])
   })
 
   test.after.always(() => engine.close())

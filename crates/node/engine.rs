@@ -116,14 +116,9 @@ impl Engine {
     }
 
     /// Takes over a listening descriptor and accepts from it for the server with the id
-    /// `server_id`, with TLS if it is `secure`.
+    /// `server_id`, with TLS if `is_secure`.
     #[napi(catch_unwind)]
-    pub fn listen(
-        &self,
-        fd: i32,
-        server_id: u32,
-        secure: Option<bool>,
-    ) -> napi::Result<(), String> {
+    pub fn listen(&self, fd: i32, server_id: u32, is_secure: bool) -> napi::Result<(), String> {
         if fd < 0 {
             return Err(napi::Error::new("EBADF".into(), format!("listen EBADF: descriptor {fd}")));
         }
@@ -131,7 +126,7 @@ impl Engine {
         // one once.
         let listener = unsafe { OwnedFd::from_raw_fd(fd) };
         self.bridge.with(|io| {
-            if secure == Some(true) {
+            if is_secure {
                 io.listen_secure(listener, server_id);
             } else {
                 io.listen(listener, server_id);

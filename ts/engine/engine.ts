@@ -23,7 +23,7 @@ export interface ListenerInfo {
   readonly fd: number
   readonly address: string
   /** Whether the listener uses TLS, with the material of the option `tls`. */
-  readonly isSecure?: boolean
+  readonly isSecure: boolean
 }
 
 /** The configuration of an engine; a `Config` is one. */

@@ -31,9 +31,9 @@ export declare class Engine {
   chunk(room: Uint8Array): Buffer | number
   /**
    * Takes over a listening descriptor and accepts from it for the server with the id
-   * `server_id`, with TLS if it is `secure`.
+   * `server_id`, with TLS if `is_secure`.
    */
-  listen(fd: number, serverId: number, secure?: boolean | undefined | null): void
+  listen(fd: number, serverId: number, isSecure: boolean): void
   /** Sets how the server with this server id does TLS with connections that begin from now on. */
   setTls(serverId: number, material: TlsMaterial): void
   /** Closes the listeners of a server; its connections live on. Returns how many it has accepted. */

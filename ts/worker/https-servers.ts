@@ -77,7 +77,7 @@ export async function applyServerTls(
       ? { ...listener, isSecure: true, address: listener.address.replace(/^http:/, 'https:') }
       : listener,
   )
-  const addresses = secured.filter(({ isSecure }) => isSecure === true).map((one) => one.address)
+  const addresses = secured.filter(({ isSecure }) => isSecure).map((one) => one.address)
   log.info(`TLS: the program's own certificate is shown at ${addresses.join(',') || 'no address'}`)
   return secured
 }

@@ -12,7 +12,9 @@ async function start(listener: http.RequestListener, settings: Partial<typeof co
   const engine = createNodeEngine({ config: { ...config, ...settings }, log })
   const { fd, port } = bind()
   const server = http.createServer(listener)
-  await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+  await engine.serve({ style: 'node', server }, [
+    { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+  ])
   return { engine, port }
 }
 

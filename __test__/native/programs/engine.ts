@@ -20,6 +20,8 @@ export async function serve(handler: ExchangeHandler, config: Partial<EngineConf
   const fd = native.bindTcp('127.0.0.1', 0, 512, false, false)
   const { port } = native.localAddress(fd)
   const engine = createNativeEngine({ config: { ...CONFIG, ...config }, log })
-  await engine.serve({ style: 'exchange', handler }, [{ fd, address: `http://127.0.0.1:${port}` }])
+  await engine.serve({ style: 'exchange', handler }, [
+    { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+  ])
   return { engine, port }
 }

@@ -99,7 +99,7 @@ class OwnListener implements ServingEngine {
     this.onLimitsChanged()
     // Applies the limits that the application sets in the lines after `listen()`.
     setImmediate(() => this.onLimitsChanged())
-    engine.listen(fd, this.#serverId)
+    engine.listen(fd, this.#serverId, false)
     if (this.#isRef) this.holdProcess()
     return 0
   }
