@@ -49,7 +49,8 @@ else {
     for (const stream of streams) stream.on('error', () => {})
     await until(() => responseCount > 2, 'the first requests')
     const small: string[] = []
-    // Other clients are served meanwhile, which also gives the stalled streams enough time.
+    // Other clients are served meanwhile. The pauses are long enough for a further stream to begin,
+    // which none does.
     for (let count = 0; count < 20; count += 1) {
       const other = new Http2Client(`http://127.0.0.1:${port}`)
       small.push((await other.fetch('/small')).body.toString())

@@ -94,7 +94,7 @@ for (const engine of ENGINES) {
     const program = await startProgram(t, { args: [...args, ...accesslog], files }).ready(1)
     program.signal('SIGHUP')
     await program.line(/Worker ready/)
-    // By then nothing is in flight, and the engine is closed.
+    // By then nothing is in flight, and the engine is closed. The worker does not log that.
     await pause(2_500)
     program.signal('SIGUSR1')
     program.signal('SIGTERM')

@@ -48,8 +48,8 @@ server.listen(3000)`
   test.serial(`${engine}: TERM under load answers all that is in flight`, async (t) => {
     const args = serveArgs(engine, '-w', '2')
     const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(2)
-    const inFlight = Array.from({ length: 32 }, () => program.get('/slow/1000'))
-    await new Promise((done) => setTimeout(done, 500))
+    const inFlight = Array.from({ length: 32 }, () => program.get('/held/1000'))
+    for (const _ of inFlight) await program.line(/A request is held/)
     program.signal('SIGTERM')
     const statuses = await Promise.all(inFlight.map(async (answer) => (await answer).status))
     t.deepEqual([...new Set(statuses)], [200])

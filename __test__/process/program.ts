@@ -68,7 +68,8 @@ export function appSource(version: string): string {
     const { pid, env: { GREETING } } = process
     const body = { version: ${JSON.stringify(version)}, pid, env: GREETING }
     const answer = () => res.end(JSON.stringify(body))
-    if (name === 'slow') setTimeout(answer, Number(ms))
+    if (name === 'held') console.error('A request is held')
+    if (name === 'slow' || name === 'held') setTimeout(answer, Number(ms))
     else answer()
   }`
 }

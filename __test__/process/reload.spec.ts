@@ -53,7 +53,7 @@ function started(t: ExecutionContext, form: Form, engine: string, ...more: strin
   return startProgram(t, { files, args })
 }
 
-/** Everything is watched that has been loaded. */
+/** Waits until the loaded files are watched. Nothing is logged when their list has arrived. */
 async function watched(program: Program): Promise<void> {
   await until(() => program.log.includes('Watching '), 'the watch')
   await new Promise((done) => setTimeout(done, 200))
@@ -184,6 +184,7 @@ for (const watcher of ['fs.watch', 'poll', 'inotify']) {
 
 test.serial('a short request is finished, and a blocked worker is killed', async (t) => {
   const source = (version: string) => `module.exports = (q, s) => {
+    console.error('Received', q.url)
     if (q.url === '/block') for (;;);
     setTimeout(() => s.end('${version}'), q.url === '/slow' ? 150 : 0)
   }`
@@ -194,13 +195,13 @@ test.serial('a short request is finished, and a blocked worker is killed', async
   await program.ready(1)
   await watched(program)
   const slow = program.get('/slow')
-  await new Promise((done) => setTimeout(done, 30))
+  await program.line(/Received \/slow/)
   program.write('app.cjs', source('new'))
   t.is((await slow).body, 'old')
   await program.line(/Worker exiting/)
   t.is((await program.get()).body, 'new')
   const blocked = program.get('/block').catch(() => {})
-  await new Promise((done) => setTimeout(done, 100))
+  await program.line(/Received \/block/)
   program.write('app.cjs', source('newest'))
   await program.line(/did not exit in time, killing/)
   t.is((await program.get()).body, 'newest')

@@ -69,7 +69,7 @@ test.serial('without the addon the backlog is unknown, which is logged once', as
   })
   await program.ready(1)
   await program.line(/enable_backlog_metric has no effect: the addon is not loaded/)
-  // It is looked at each second.
+  // Nothing is logged the second time: the metric is read each second.
   await new Promise((done) => setTimeout(done, 2_500))
   t.is(program.log.match(/enable_backlog_metric/g)?.length, 1)
 })

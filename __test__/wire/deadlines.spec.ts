@@ -24,6 +24,7 @@ const APP = `const events = []
 const big = Buffer.alloc(${SIZE}, 'x')
 module.exports = (req, res) => {
   if (req.url === '/events') return res.end(events.join())
+  console.error('Received ' + req.url)
   if (req.url === '/block') {
     const end = Date.now() + 10_000
     while (Date.now() < end);
@@ -121,6 +122,7 @@ if (ENGINES.includes('native' as never)) {
     // After an answered request it begins with the first byte.
     const kept = new Connection(port)
     t.is((await kept.send(GET('/early')).answer()).status, 200)
+    // Longer than header_timeout: an idle connection is not closed by it.
     await sleep(SECONDS * 1_500)
     t.is((await kept.send(GET('/early')).answer()).status, 200)
     t.is((await kept.send(HALF_A_HEAD).answer()).status, 408)
@@ -216,9 +218,9 @@ if (ENGINES.includes('native' as never)) {
     const deaf = new Connection(program.port)
     deaf.socket.pause()
     deaf.send(GET('/big'))
-    await sleep(100)
+    await program.line(/Received \/big/)
     const blocking = new Connection(program.port).send(GET('/block'))
-    await sleep(100)
+    await program.line(/Received \/block/)
     const head = new Connection(program.port).send(HALF_A_HEAD)
     const body = new Connection(program.port).send(`${POST()}half`)
     const queued = new Connection(program.port).send(GET('/early'))

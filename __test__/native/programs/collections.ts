@@ -17,6 +17,7 @@ async function copy(piece: () => Buffer): Promise<number> {
     countCopied(piece().length)
     if (count % 16 === 0) await new Promise(setImmediate)
   }
+  // The observer reports a collection in a later turn, and has no event for the last one.
   await new Promise((resolve) => setTimeout(resolve, 50))
   return collections - before
 }

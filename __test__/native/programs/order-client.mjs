@@ -16,10 +16,12 @@ const unblocked = once(blocker, 'data').then(() => performance.now())
 const arrivals = [...cheap, slow].map((socket) =>
   once(socket, 'data').then(() => performance.now()),
 )
+const isBlocked = once(parentPort, 'message')
 blocker.write(request('/block'))
-await setTimeout(100)
+await isBlocked
 for (const socket of cheap) {
   socket.write(request('/cheap'))
+  // The engine receives them in this order.
   await setTimeout(5)
 }
 slow.write(request('/slow'))

@@ -6,7 +6,10 @@ import { serve } from './engine.ts'
 
 const { engine, port } = await serve({
   onExchange(exchange: Exchange) {
-    if (exchange.url === '/block') spin(300)
+    if (exchange.url === '/block') {
+      client.postMessage('blocked')
+      spin(300)
+    }
     if (exchange.url === '/slow') spin(1_500)
     exchange.respond(200, 'OK', '', 7, exchange.url, 'utf8')
   },

@@ -33,6 +33,7 @@ const { engine, port } = await serve({
   onExchange(exchange: Exchange) {
     if (exchange.url === '/block') {
       // Meanwhile the five arrive: they are one batch.
+      client.postMessage('blocked')
       const end = Date.now() + 300
       while (Date.now() < end);
     }

@@ -42,6 +42,7 @@ async function main() {
     isClosed = true
     console.log('closed')
   })
+  // The silent connection keeps the server from closing, however long that takes.
   await new Promise((resolve) => setTimeout(resolve, 100))
   console.log('waits', isClosed, await count(server))
   server.closeAllConnections()

@@ -19,6 +19,7 @@ async function exchange(server, parts, { endAfter = false } = {}) {
   const ended = once(client, 'end')
   for (const part of parts) {
     client.write(part)
+    // The server reads each part by itself.
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   if (endAfter) client.end()

@@ -21,6 +21,12 @@ function readTimer(client) {
   return `${timer} ${Math.round(Number.parseInt(ticks, 16) / 1_000)}`
 }
 
+/** Waits until the kernel has a timer of a kind, and returns it as text. */
+async function untilTimer(client, kind) {
+  for (let tries = 0; tries < 500 && !readTimer(client).startsWith(kind); tries++) await sleep(10)
+  return readTimer(client)
+}
+
 async function connect(text) {
   const client = net.connect(server.address().port, '127.0.0.1')
   client.outcome = new Promise((resolve) => {
@@ -63,11 +69,9 @@ async function main() {
     const [{ socket }] = await seen
     console.log(name, readTimer(client))
     socket.setKeepAlive(true, 600_500).setNoDelay(false).setNoDelay().setKeepAlive(true, 600_500)
-    await sleep(50)
-    console.log(name, readTimer(client))
+    console.log(name, await untilTimer(client, '02'))
     socket.setKeepAlive(false)
-    await sleep(50)
-    console.log(name, readTimer(client))
+    console.log(name, await untilTimer(client, '00'))
     client.destroy()
     socket.destroy()
     socket.setNoDelay(false).setKeepAlive(true)

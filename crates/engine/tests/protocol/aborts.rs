@@ -164,6 +164,7 @@ fn a_client_that_half_closes_reads_late_responses_where_the_program_allows_that(
     client.half_close();
     for path in ["/", "/two"] {
         let id = engine.request_to(path);
+        // Long enough for the engine to close the connection, which it must not do.
         std::thread::sleep(Duration::from_millis(50));
         engine.js.respond(id, 200, "", CONNECTION | LENGTH, path.as_bytes());
         engine.js.wake();

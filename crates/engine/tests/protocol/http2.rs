@@ -8,6 +8,7 @@ use h2::ext::Protocol;
 use http::{HeaderMap, HeaderValue, Request};
 use monoceros_engine::pressure::limits::{Cleartext, IDLE_DRAIN_TIME, Limits};
 use monoceros_engine::pressure::settings::Settings;
+use tokio::sync::oneshot;
 
 use crate::harness::{
     Answer, CONNECTION, Client, DATE, Engine, Event, Handler, LENGTH, OPENING, ask, block, echo,
@@ -108,18 +109,20 @@ fn trailers_and_interim_responses_come_through() {
 fn a_client_that_resets_a_stream_aborts_its_request_and_no_other() {
     let mut engine = http2(silent());
     let address = engine.address;
+    let (release, released) = oneshot::channel();
     let client = std::thread::spawn(move || {
         http2_client(address, async |client| {
             let (mut gone, mut stays) = (client.clone().ready().await.unwrap(), client);
             let (response, mut stream) = gone.send_request(post("/gone"), false).unwrap();
             let stayed = stays.send_request(get("/stays"), true).unwrap().0;
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            released.await.unwrap();
             stream.send_reset(Reason::CANCEL);
             drop(response);
             Answer::read(stayed.await.unwrap()).await
         })
     });
     let (gone, stays) = (engine.request_to("/gone"), engine.request_to("/stays"));
+    release.send(()).unwrap();
     engine.aborted(gone);
     engine.event("it is over", |event| (*event == Event::StreamClosed(gone)).then_some(()));
     engine.js.reply(stays, "here");

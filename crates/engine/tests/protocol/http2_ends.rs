@@ -12,7 +12,7 @@ use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{
     Client, Engine, Event, LENGTH, OPENING, ask, block, echo, frame, get, http2_client, silent,
-    with_client, with_http2,
+    until_closing, with_client, with_http2,
 };
 
 const END_STREAM: u8 = 1;
@@ -28,18 +28,18 @@ fn limit_requests_per_connection_ends_a_connection() {
     let limits = Limits::from(Settings { limit_requests_per_connection: 3, ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), echo());
     let address = engine.address;
-    let (statuses, has_ended) = with_client(&mut engine, move || {
+    let statuses = with_client(&mut engine, move || {
         http2_client(address, async |client| {
             let mut statuses = Vec::new();
             for _ in 0..3 {
                 statuses.push(ask(&client, get("/"), b"").await.status);
             }
-            // GOAWAY follows its last response.
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            (statuses, client.ready().await.is_err())
+            // GOAWAY follows the last response.
+            until_closing(&client).await;
+            statuses
         })
     });
-    assert_eq!((statuses, has_ended), (vec![200; 3], true));
+    assert_eq!(statuses, [200; 3]);
     engine.until("it is closed", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
 }
 

@@ -22,6 +22,7 @@ fn large_responses_that_are_not_taken_hold_back_what_is_asked_after_them() {
     let mut engine = engine(Limits::default(), large_responses());
     let mut client = stalling(&mut engine);
     engine.settle();
+    // Long enough for more requests to begin, which must not happen.
     std::thread::sleep(Duration::from_millis(300));
     engine.settle();
     let begun = engine.received().len();

@@ -90,6 +90,7 @@ fn idle_connections_are_kept_as_long_as_the_drain_sets_until_it_is_hastened() {
     parked.ask(&mut engine, GET);
     engine.settle();
     engine.js.io.drain(Duration::from_secs(60));
+    // Idle connections must not be closed at the default time.
     std::thread::sleep(IDLE_DRAIN_TIME + Duration::from_millis(500));
     // A client that was held up for longer than a moment is answered all the same.
     assert_eq!(late.ask(&mut engine, GET).field("Connection"), Some("close"));

@@ -59,6 +59,13 @@ pub async fn ask(client: &SendRequest<Bytes>, request: Request<()>, body: &[u8])
     Answer::read(response.await.unwrap()).await
 }
 
+/// Waits until a connection accepts no more requests; `http2_client` limits the time.
+pub async fn until_closing(client: &SendRequest<Bytes>) {
+    while client.clone().ready().await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// A complete response.
 #[derive(Debug)]
 pub struct Answer {

@@ -22,7 +22,9 @@ use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions};
 use socket2::SockRef;
 
 pub use client::{Client, End, SMALL};
-pub use http2::{Answer, OPENING, ask, block, frame, get, http2_client, pattern, post, with_http2};
+pub use http2::{
+    Answer, OPENING, ask, block, frame, get, http2_client, pattern, post, until_closing, with_http2,
+};
 pub use records::{Event, Request, RequestBody};
 pub use ring::{
     CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, DISCARDS, Js, LENGTH, Memory, NO_BODY,
