@@ -55,7 +55,17 @@ test.serial('an application with a syntax error: 3', failsToStart, {
   files: { 'app.mjs': 'export default (request) => {\n  return new Response(\n}' },
   args: ['app.mjs'],
   exit: 3,
-  line: /application app\.mjs failed while loading:\n(.*\n)*?SyntaxError: /,
+  line: /application app\.mjs failed while loading:\n.*app\.mjs:3\n(.*\n)*?SyntaxError: /,
+})
+
+test.serial('a syntax error in an imported ES module names its file and line: 3', failsToStart, {
+  files: {
+    'app.mjs': "import './part.mjs'",
+    'part.mjs': 'export const part = 1\nexport const = 2',
+  },
+  args: ['app.mjs'],
+  exit: 3,
+  line: /application app\.mjs failed while loading:\n.*part\.mjs:2\nexport const = 2\n/,
 })
 
 test.serial('an application that is not there: 3', failsToStart, {

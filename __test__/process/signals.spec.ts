@@ -160,6 +160,17 @@ test.serial(
   },
 )
 
+test.serial('HUP logs a syntax error of an ES module with its file and line', async (t) => {
+  const args = serveArgs('auto', '-w', '1').with(0, 'app.mjs')
+  const source = (version: string) => `export default (req, res) => res.end('${version}')\n`
+  const program = await startProgram(t, { files: { 'app.mjs': source('1') }, args }).ready(1)
+  program.write('app.mjs', `${source('2')}export const = 2\n`)
+  program.signal('SIGHUP')
+  await program.line(/app\.mjs failed while loading:\n.*app\.mjs:2\nexport const = 2\n/)
+  await program.line(/Reload failed; the old workers keep serving/)
+  t.is((await program.get()).body, '1')
+})
+
 test.serial(
   'HUP with a broken config keeps the old workers serving, until it is mended',
   async (t) => {

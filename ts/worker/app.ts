@@ -7,7 +7,6 @@ import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
-import { describeThrown } from '../log/thrown-value.ts'
 import { loadModule } from '../settings/load.ts'
 import { setMainModule } from './main-module.ts'
 
@@ -44,7 +43,10 @@ export async function loadApplication(app: string, directory: string): Promise<L
   try {
     return { exports: await loadModule(file), exportName }
   } catch (thrown) {
-    throw monocerosError('ERR_APP_BROKEN', app, describeThrown(thrown)).withCause(thrown)
+    // Imported here: keeps a worker small whose application loads.
+    const { describeWithPlace } = await import('./syntax-error.ts')
+    const text = await describeWithPlace(thrown, [file])
+    throw monocerosError('ERR_APP_BROKEN', app, text).withCause(thrown)
   }
 }
 

@@ -210,9 +210,7 @@ export class Boot {
       return this.#context.push({ type: 'failed', error })
     }
     this.#servesFailurePage = true
-    page
-      .then((target) => this.#serve(target, message, log))
-      .catch((failure) => this.#fail(failure, message))
+    this.#serve(page, message, log).catch((failure) => this.#fail(failure, message))
   }
 }
 

@@ -7,7 +7,7 @@ import type { MonocerosError } from '../errors.ts'
 import type { WorkerMessage } from '../messages.ts'
 import { resolveInspectAddress } from '../process/inspect.ts'
 import type { System } from '../process/system.ts'
-import { createFailureServer, explainFailure } from './failure-page.ts'
+import { createFailureServer } from './failure-page.ts'
 import { recordModules } from './modules.ts'
 
 /** What a worker does for the setting `reload`. */
@@ -18,7 +18,7 @@ export interface DevelopmentMode {
    * Creates a server that shows why the application does not load; undefined from the second call
    * on.
    */
-  createFailureTarget(error: MonocerosError): Promise<Target> | undefined
+  createFailureTarget(error: MonocerosError): Target | undefined
 }
 
 /** Starts to record and report which modules are loaded (setting `reload`). */
@@ -26,24 +26,19 @@ export function startDevelopmentMode(
   system: System,
   send: (message: WorkerMessage) => void,
 ): DevelopmentMode {
-  const all: string[] = []
-  const record = recordModules(system, (files, isComplete) => {
-    all.push(...files)
-    send({ type: 'loaded', files, isComplete })
-  })
+  const record = recordModules(system, (files, isComplete) =>
+    send({ type: 'loaded', files, isComplete }),
+  )
   let hasFailed = false
   return {
     reportLoadedFiles: () => record.reportNewFiles(),
-    createFailureTarget(error) {
+    createFailureTarget({ message: failure }) {
       if (hasFailed) return undefined
       hasFailed = true
       record.reportNewFiles()
-      // The application's own file is known even if no module was recorded.
-      return explainFailure(error, [...all, process.argv[1] ?? '']).then((failure) => {
-        // Modules after the failure are unknown, so a change of any file is a reason to load again.
-        send({ type: 'loaded', files: [], isComplete: false, failure })
-        return createFailureServer(failure)
-      })
+      // Modules after the failure are unknown, so a change of any file is a reason to load again.
+      send({ type: 'loaded', files: [], isComplete: false, failure })
+      return createFailureServer(failure)
     },
   }
 }
