@@ -1,7 +1,7 @@
 import http from 'node:http'
 import test from 'ava'
 import type { Target } from '../../ts/engine/engine.ts'
-import { respondToRejection, respondToThrow } from '../../ts/http/node/errors.ts'
+import { respondToRejection, respondToThrow } from '../../ts/http/uncaught-errors.ts'
 import { native } from '../../ts/native/index.ts'
 import { exchange, get, request } from './client.ts'
 import { logged, startNative, startNode, stopNative } from './engines.ts'

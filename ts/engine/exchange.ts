@@ -46,6 +46,8 @@ export interface ExchangeOwner {
    * response.
    */
   readonly readsBody?: boolean
+  /** Whether the head of the response has been passed to the engine. */
+  readonly isHeadSent?: boolean
   /** A chunk of the request body has arrived. */
   onData(chunk: Buffer): void
   /** The request body is complete. */
@@ -55,8 +57,8 @@ export interface ExchangeOwner {
   /** The client has disconnected. */
   onAborted(): void
   /**
-   * The handler or one of its jobs has thrown an error that nothing caught: the client still needs
-   * a response.
+   * The application has thrown an error for this exchange that nothing caught: the client still
+   * needs a response.
    */
   onThrown?(): void
 }

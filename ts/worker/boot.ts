@@ -85,6 +85,7 @@ export class Boot {
     this.#stopReportingBootErrors = handleUncaughtErrors(this.#system, log, {
       onBoot: (thrown) => this.#fail(thrown, message),
       onUncaught: () => push({ type: 'uncaught' }),
+      limitMs: config.graceful_timeout * 1_000,
     })
     // Until the engine exists, nothing else notices the arbiter's death while the event loop is
     // blocked (by a debugger, for example).

@@ -3,7 +3,7 @@
  * client whose request failed gets a 500, the stack is logged, and the worker continues.
  */
 
-import { respondToRejection, respondToThrow } from '../http/node/errors.ts'
+import { rememberClients, respondToRejection, respondToThrow } from '../http/uncaught-errors.ts'
 import { logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
@@ -14,13 +14,15 @@ export interface UncaughtHandlers {
   readonly onBoot: (thrown: unknown) => void
   /** Called for an error after the boot, once it has been logged and the client has its 500. */
   readonly onUncaught: () => void
+  /** Time limit of requests that an error may belong to, if its request is unknown. */
+  readonly limitMs: number
 }
 
 /** Subscribes to uncaught errors; calling the returned function ends the boot. */
 export function handleUncaughtErrors(
   system: System,
   log: Logger,
-  { onBoot, onUncaught }: UncaughtHandlers,
+  { onBoot, onUncaught, limitMs }: UncaughtHandlers,
 ): () => void {
   let isBooting = true
   const hasOtherListeners = (event: 'uncaughtException' | 'unhandledRejection') =>
@@ -43,5 +45,6 @@ export function handleUncaughtErrors(
   })
   return () => {
     isBooting = false
+    rememberClients({ limitMs })
   }
 }

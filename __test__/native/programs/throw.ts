@@ -10,7 +10,7 @@ const errors: string[] = []
 const culprits: (string | undefined)[] = []
 process.on('uncaughtException', (error) => {
   errors.push(error.message)
-  culprits.push(currentExchange()?.url)
+  culprits.push((currentExchange() as Exchange | undefined)?.url)
 })
 
 const throws: Record<string, () => void> = {

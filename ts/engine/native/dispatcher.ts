@@ -7,8 +7,15 @@
  * follows in a later turn.
  */
 import { AsyncResource } from 'node:async_hooks'
+import {
+  type CurrentExchange,
+  enterClient,
+  NO_CLIENT,
+  runForClient,
+  setInFlightSource,
+} from '../../http/uncaught-errors.ts'
 import type { NativeEngine } from '../../native/index.ts'
-import type { Exchange, ExchangeHandler } from '../exchange.ts'
+import type { ExchangeHandler } from '../exchange.ts'
 import { applyDefaultExpectation } from '../expectation.ts'
 import { tlsInfoLength } from '../tls-info.ts'
 import { u16, u32 } from './batch-text.ts'
@@ -66,13 +73,13 @@ function unwrap(run: () => void): () => void {
   return inner === Function.prototype ? run : (inner as () => void)
 }
 
-let current: Exchange | undefined
+let current: CurrentExchange | undefined
 
 /**
  * Returns the exchange whose handler, listeners or jobs run now; after an uncaught error, the one
  * that threw it.
  */
-export function currentExchange(): Exchange | undefined {
+export function currentExchange(): CurrentExchange | undefined {
   return current
 }
 
@@ -113,6 +120,7 @@ export class Dispatcher {
     this.#link = { ring, live: [] }
     this.#onIdle = onIdle
     this.#onFault = onFault
+    setInFlightSource(() => this.#link.live.filter((each) => each instanceof NativeExchange))
   }
 
   /** Handles batches as long as there are some. Called when the engine has woken this thread. */
@@ -134,7 +142,8 @@ export class Dispatcher {
     } finally {
       ring.endBatch()
       // After an uncaught error the rest of the batch is handled in the next turn.
-      if (again) setImmediate(this.run)
+      // An immediate inherits the async context, which is that of the error.
+      if (again) sharedScope.runInAsyncScope(setImmediate, undefined, this.run)
     }
   }
 
@@ -155,6 +164,7 @@ export class Dispatcher {
     const text = this.#text
     const at = this.#at
     const id = u32(text, at + EVENT_ID_AT)
+    current = NO_CLIENT
     switch (text.charCodeAt(at)) {
       case EVENT.REQUEST:
         return this.#handleRequest(id, at)
@@ -164,12 +174,13 @@ export class Dispatcher {
         const exchange = this.#findCurrent(id)
         if (exchange === undefined) return
         countReceived(chunk.length)
-        return exchange.owner?.onData(chunk)
+        return runForClient(exchange, () => exchange.owner?.onData(chunk))
       }
       case EVENT.END: {
         const lines = this.#takeText(at)
-        this.#findCurrent(id)?.endBody(parseTrailers(lines))
-        return
+        const exchange = this.#findCurrent(id)
+        if (exchange === undefined) return
+        return runForClient(exchange, () => exchange.endBody(parseTrailers(lines)))
       }
       case EVENT.DRAINED:
         this.#at = at + EVENT_BYTES
@@ -239,12 +250,12 @@ export class Dispatcher {
     const handler = connection.handler
     const scope = SHARES_SCOPE ? sharedScope : new AsyncResource('HTTPINCOMINGMESSAGE')
     if ((flags & (REQUEST_FLAG.UPGRADE | REQUEST_FLAG.EXPECTS)) === 0) {
-      scope.runInAsyncScope(handler.onExchange, handler, exchange)
+      scope.runInAsyncScope(callHandler, handler, exchange)
       return
     }
     exchange.ahead = ahead
     if (!handler.decidesUpgrades && !applyDefaultExpectation(exchange)) return
-    scope.runInAsyncScope(handler.onExchange, handler, exchange)
+    scope.runInAsyncScope(callHandler, handler, exchange)
     exchange.declineUpgrade()
   }
 
@@ -297,18 +308,18 @@ export class Dispatcher {
   }
 
   #handleAborted(id: number): void {
-    const exchange = this.#find(id)
+    const exchange = this.#findCurrent(id)
     if (exchange === undefined) return
     this.#link.live[id & SLOT_MASK] = undefined
-    exchange.abort()
+    runForClient(exchange, () => exchange.abort())
   }
 
   /**
-   * Finds an exchange and makes it current: an error of a body or 'drain' listener belongs to it.
+   * Finds an exchange and makes it current: an error of a listener that it calls belongs to it.
    */
   #findCurrent(id: number): NativeExchange | NativeTunnel | undefined {
     const exchange = this.#find(id)
-    if (exchange instanceof NativeExchange) current = exchange
+    if (exchange !== undefined) current = exchange
     return exchange
   }
 
@@ -316,6 +327,12 @@ export class Dispatcher {
     const exchange = this.#link.live[id & SLOT_MASK]
     return exchange?.id === id ? exchange : undefined
   }
+}
+
+/** Calls the handler in the async context of the exchange. */
+function callHandler(this: ExchangeHandler, exchange: NativeExchange): void {
+  enterClient(exchange)
+  this.onExchange(exchange)
 }
 
 function hasWholeBody(flags: number): boolean {

@@ -4,7 +4,7 @@
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { monocerosError } from '../../errors.ts'
-import { setCurrentExchangeSource } from '../../http/node/errors.ts'
+import { setCurrentExchangeSource } from '../../http/uncaught-errors.ts'
 import { type NativeEngine, type NativeEngineOptions, native } from '../../native/index.ts'
 import { system } from '../../process/system.ts'
 import type { EngineSettings } from '../../settings/engine.ts'

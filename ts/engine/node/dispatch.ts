@@ -6,7 +6,6 @@
 import http from 'node:http'
 import type { Socket } from 'node:net'
 import { sendBadRequest } from '../../http/node/bad-request.ts'
-import { noteHandlerResult, noteHandlerReturn, noteHandlerStart } from '../../http/node/errors.ts'
 import type { RequestConstructor, ResponseConstructor } from '../../http/node/express.ts'
 import { ExpressDetector } from '../../http/node/express.ts'
 import {
@@ -23,6 +22,12 @@ import {
   serverConstructors,
   serverInternals,
 } from '../../http/node/internals.ts'
+import {
+  enterClient,
+  noteHandlerResult,
+  noteHandlerReturn,
+  noteHandlerStart,
+} from '../../http/uncaught-errors.ts'
 import { type AccessLog, openAccessLog } from '../../log/access.ts'
 import type { EngineOptions } from '../engine.ts'
 import { parsePolicyOf } from '../parse-policy.ts'
@@ -101,6 +106,7 @@ export class NodeDispatcher {
     const [, first, second] = args
     if (name === 'upgrade' || name === 'connect') {
       if (!this.#acceptUpgrade(first)) return true
+      enterClient(second)
     } else if (name === 'checkContinue' || name === 'checkExpectation') {
       if (this.#isRefused(first, second)) return true
       // The program may emit the request itself.

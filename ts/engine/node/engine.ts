@@ -9,6 +9,7 @@ import tls from 'node:tls'
 import { connectionEvent, serverInternals, socketInternals } from '../../http/node/internals.ts'
 import { type GivenSettings, programLimits } from '../../http/node/program-limits.ts'
 import { prepareServer } from '../../http/node/server.ts'
+import { setInFlightSource } from '../../http/uncaught-errors.ts'
 import { IDLE_DRAIN_MS } from '../../messages.ts'
 import type { TlsMaterial } from '../../tls/material.ts'
 import { createNodeTlsOptions, findOcspResponse, isClientRejected } from '../../tls/node-options.ts'
@@ -76,7 +77,13 @@ class NodeEngine implements Engine {
     const limited = applyServerLimits(server, config, given)
     this.#logUnsupportedSettings(given)
     this.#dispatcher = new NodeDispatcher(server, { ...this.#options, config: limited })
+    setInFlightSource(() => this.#responses())
     for (const listener of listeners) this.#listen(server, listener)
+  }
+
+  /** The responses that are not complete. */
+  #responses(): http.ServerResponse[] {
+    return [...this.#sockets].flatMap((socket) => socketInternals(socket)._httpMessage ?? [])
   }
 
   pause(): void {

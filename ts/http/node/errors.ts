@@ -1,122 +1,13 @@
 /**
  * The errors of requests and responses, with node's codes, and the 500 response for an error of the
- * application.
- *
- * Errors of the application are not caught for that: its own listeners get every error, as on node.
- * This module only remembers which response an error belongs to.
+ * application. `../uncaught-errors.ts` finds the response.
  */
 import type { ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
-import type { Exchange } from '../../engine/exchange.ts'
 import { REFUSAL_KIND } from '../../engine/native/wire.ts'
 
-type CurrentExchange = Pick<Exchange, 'owner' | 'ended' | 'reset'>
-
-let findCurrentExchange: () => CurrentExchange | undefined = () => undefined
-
-/**
- * Sets the function that returns the exchange whose handler is running. The native engine's
- * dispatcher knows it.
- */
-export function setCurrentExchangeSource(find: typeof findCurrentExchange): void {
-  findCurrentExchange = find
-}
-
-/**
- * The response whose handler has run in this turn of the event loop. An error that is thrown
- * belongs to it.
- */
-let currentResponse: HandledResponse | undefined
-/** Whether `forgetCurrentResponse` is scheduled. */
-let isForgetScheduled = false
-
-/** Notes that the handler of a response is about to run. */
-export function noteHandlerStart(response: HandledResponse): void {
-  currentResponse = response
-}
-
-/**
- * Notes that the handler has returned. If it has ended the response, no later error can belong to
- * it.
- */
-export function noteHandlerReturn(response: HandledResponse): void {
-  if (response.writableEnded) {
-    currentResponse = undefined
-    return
-  }
-  if (isForgetScheduled) return
-  isForgetScheduled = true
-  setImmediate(forgetCurrentResponse)
-}
-
-function forgetCurrentResponse(): void {
-  currentResponse = undefined
-  isForgetScheduled = false
-}
-
-/** A base class whose derived classes add their private fields to the given object. */
-class ReturnsArgument {
-  // A constructor may return any object, and a derived class then adds its private fields to that
-  // object. The fields are invisible to the application, which owns the promise, and cost less than
-  // a WeakMap.
-  constructor(target: object) {
-    // biome-ignore lint/correctness/noConstructorReturn: this is the purpose, see above.
-    return target
-  }
-}
-
-/** Adds a response to a promise as a private field. */
-class PromiseStamp extends ReturnsArgument {
-  #response: HandledResponse
-
-  constructor(promise: object, response: HandledResponse) {
-    super(promise)
-    this.#response = response
-  }
-
-  static has(promise: object): boolean {
-    return #response in promise
-  }
-
-  static read(promise: object): HandledResponse | undefined {
-    return #response in promise ? promise.#response : undefined
-  }
-}
-
-/** Remembers the response for which a handler returned a promise. */
-export function noteHandlerResult(result: unknown, response: HandledResponse): void {
-  // A handler may return the same promise for many requests. The first response gets the 500.
-  if (result instanceof Promise && !PromiseStamp.has(result)) new PromiseStamp(result, response)
-}
-
-/**
- * Sends a 500 response after an uncaught error of a handler, or of a job that it queued. The native
- * engine knows the exchange that the error belongs to, the TypeScript engine knows the response.
- */
-export function respondToThrow(): void {
-  const exchange = findCurrentExchange()
-  if (exchange !== undefined) {
-    if (exchange.owner?.onThrown !== undefined) exchange.owner.onThrown()
-    // A handler that uses the exchange directly may have sent a part of a response.
-    else if (!exchange.ended) exchange.reset()
-    return
-  }
-  if (currentResponse === undefined) return
-  // The error has left node's parser, which reads nothing more from this connection.
-  currentResponse.shouldKeepAlive = false
-  sendServerError(currentResponse)
-  currentResponse = undefined
-}
-
-/** Sends a 500 response after an unhandled rejection, if a handler returned the promise. */
-export function respondToRejection(promise: unknown): void {
-  const response =
-    typeof promise === 'object' && promise !== null ? PromiseStamp.read(promise) : undefined
-  if (response !== undefined) sendServerError(response)
-}
-
 /** What is used of a response to send a 500. */
-type HandledResponse = Pick<
+export type HandledResponse = Pick<
   ServerResponse,
   | 'writableEnded'
   | 'destroyed'

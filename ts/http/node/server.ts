@@ -219,7 +219,10 @@ export class ServedServer {
   upgradeSocket(socket: ServerSocket, exchange: Exchange): void {
     // As on node, the sockets of a TLS server end with their clients.
     if (this.#connectionEvent === 'secureConnection') socket.allowHalfOpen = false
-    openTunnel(socket, new SocketTunnel(socket, exchange.tunnel(), exchange.ahead?.length ?? 0))
+    const tunnel = new SocketTunnel(socket, exchange.tunnel(), exchange.ahead?.length ?? 0)
+    // A later error of the application belongs to the tunnel.
+    exchange.owner = tunnel
+    openTunnel(socket, tunnel)
   }
 
   destroyUpgradedSockets(): void {

@@ -85,6 +85,11 @@ export class SocketTunnel implements ExchangeOwner {
     this.#scope.runInAsyncScope(() => socket.destroy(hasErrorListener ? socketReset() : undefined))
   }
 
+  /** An error that nothing caught: the client must not wait for bytes that never come. */
+  onThrown(): void {
+    this.#socket.destroy()
+  }
+
   /** The stream has room again. */
   read(): void {
     if (this.#unconsumedBytes === 0) return
