@@ -119,13 +119,13 @@ for (const [name, start] of Object.entries(makes)) {
       http.createServer({ maxHeaderSize }, (req, res) => res.end(`${req.rawHeaders.length / 2}`))
     const ask = async (port: number, length: number) =>
       new RawClient(port).send(get('/', `x: ${'y'.repeat(length)}`)).untilClosed()
-    t.regex(await ask(await start(program(), []), 10_000), /^HTTP\/1.1 431 /)
+    t.regex(await ask(await start(program(), []), 20_000), /^HTTP\/1.1 431 /)
     const large = await start(sized(32_768), [])
-    t.regex(await ask(large, 10_000), /\r\n3$/)
+    t.regex(await ask(large, 20_000), /\r\n3$/)
     t.regex(await ask(large, 40_000), /^HTTP\/1.1 431 /)
     t.regex(await ask(await start(sized(1_024), []), 2_000), /^HTTP\/1.1 431 /)
     const port = await start(sized(32_768), ['limit_request_field_size'])
-    t.regex(await ask(port, 10_000), /^HTTP\/1.1 431 /)
+    t.regex(await ask(port, 20_000), /^HTTP\/1.1 431 /)
   })
 
   test(`${name}: the application's requestTimeout applies, or body_timeout`, async (t) => {

@@ -38,9 +38,9 @@ const SIZED: Readonly<Record<string, (count: number) => string>> = {
 }
 
 const BOUNDS: readonly (readonly [string, number, number, readonly string[]])[] = [
-  ['line', 4_094, 414, []],
+  ['line', 16_384, 414, []],
   ['fields', 100, 431, []],
-  ['field', 8_190, 431, []],
+  ['field', 16_384, 431, []],
   ['line', 65_535, 414, ['--limit-request-line', '0']],
   ['field', 65_535, 431, ['--limit-request-field-size', '0']],
   ['length', 100_000, 413, ['--limit-request-body', '100000']],

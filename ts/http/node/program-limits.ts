@@ -79,11 +79,18 @@ export function programLimits(
   }
 }
 
-/** The `maxHeaderSize` of `createServer`. Either of two settings of the operator replaces it. */
+/** Node's default of `--max-http-header-size`. */
+const DEFAULT_HEAD_BYTES = 16_384
+
+/**
+ * The `maxHeaderSize` of `createServer`, or the value of Node's `--max-http-header-size`. Either of
+ * two settings of the operator replaces it.
+ */
 function maxHeadBytes(server: http.Server, given: GivenSettings): number | undefined {
   if (given.has('limit_request_line') || given.has('limit_request_field_size')) return undefined
   const { maxHeaderSize = 0 } = serverInternals(server)
-  return maxHeaderSize > 0 ? maxHeaderSize : undefined
+  if (maxHeaderSize > 0) return maxHeaderSize
+  return http.maxHeaderSize === DEFAULT_HEAD_BYTES ? undefined : http.maxHeaderSize
 }
 
 /**

@@ -12,12 +12,13 @@ export const SECURITY_ROWS = {
     section: 'Security',
     flags: ['--limit-request-line'],
     kind: cappedLimit(MAX_LINE_BYTES, 'bytes'),
-    default: 4094,
+    default: 16_384,
     status: 'supported',
     readBy: 'worker',
     engine: { type: 'size', register: 0 },
     doc:
       'Maximum size of a request line, in bytes. A longer one gets a 414. ' +
+      'Gunicorn allows 4094 bytes by default, less than the URLs of single sign-on need. ' +
       '0 and numbers above 65535 mean 65535.',
   },
   limit_request_fields: {
@@ -37,13 +38,15 @@ export const SECURITY_ROWS = {
     // Gunicorn spells the flag with an underscore.
     flags: ['--limit-request-field-size', '--limit-request-field_size'],
     kind: cappedLimit(MAX_LINE_BYTES, 'bytes'),
-    default: 8190,
+    default: 16_384,
     status: 'supported',
     readBy: 'worker',
     engine: { type: 'size', register: 0 },
     doc:
       'Maximum size of a header field, in bytes, with its name and line end. ' +
-      'A longer one gets a 431. 0 and numbers above 65535 mean 65535.',
+      'A longer one gets a 431. Gunicorn allows 8190 bytes by default. ' +
+      '0 and numbers above 65535 mean 65535. ' +
+      'If neither this nor limit_request_line is set, --max-http-header-size of Node applies.',
   },
   limit_request_body: {
     section: 'Security',

@@ -13,11 +13,11 @@ settings! {
     /// Time that an idle connection stays open for its next request.
     keepalive: Duration = Duration::from_secs(75);
     /// Maximum size of a request line, in bytes.
-    limit_request_line: usize = 4_094;
+    limit_request_line: usize = 16_384;
     /// Maximum number of header fields in a request.
     limit_request_fields: u32 = 100;
     /// Maximum size of a header field, in bytes, with its name and line end.
-    limit_request_field_size: usize = 8_190;
+    limit_request_field_size: usize = 16_384;
     /// Maximum size of a request body, in bytes; 64k, 10m and 1g are understood.
     limit_request_body: u64 = 0;
     /// Number of body bytes to buffer before a request is passed to the application.
