@@ -17,12 +17,17 @@ const LINE_OVERHEAD = ' '.length + ' HTTP/1.1'.length
  */
 const FIELD_OVERHEAD = ': \r\n'.length
 
+/** A single `chunked`, with empty list elements (RFC 9110 section 5.6.1.2). */
+const CHUNKED_ALONE = /^[\s,]*chunked[\s,]*$/i
+
 /** Returns the status of a refusal, or 0. */
 export function findRefusalStatus(req: IncomingMessage, config: EngineConfig): number {
   const { method = '', url = '', rawHeaders, httpVersionMajor, httpVersionMinor } = req
   if (httpVersionMajor !== 1 || httpVersionMinor > 1) return 505
   const line = method.length + url.length + LINE_OVERHEAD
   if (config.limit_request_line > 0 && line > config.limit_request_line) return 414
+  // A fragment is never sent (RFC 9110 section 4.1): two readers may find two paths.
+  if (url.includes('#')) return 400
   if (!url.startsWith('/') && method !== 'CONNECT' && !isTarget(url, method)) return 400
   // The target of CONNECT is a host and a port (RFC 9112 section 3.2.3).
   if (method === 'CONNECT' && !(isHost(url) && /.:\d+$/.test(url))) return 400
@@ -63,7 +68,7 @@ function findFieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, siz
       // Node.js decodes only `chunked` and passes other codings on as they are. In HTTP/1.0,
       // another parser may ignore the field.
       if (httpVersionMinor === 0 || value === '') return 400
-      if (hasCoding || value.toLowerCase() !== 'chunked') return 501
+      if (hasCoding || !CHUNKED_ALONE.test(value)) return 501
       hasCoding = true
     }
   }

@@ -60,13 +60,19 @@ fn read_framing(fields: &[Header<'_>]) -> Option<Framing> {
                 length => Framing::Length(length),
             }
         } else {
-            field.value.eq_ignore_ascii_case(b"chunked").then_some(Framing::Chunked)?
+            is_chunked(std::str::from_utf8(field.value).ok()?).then_some(Framing::Chunked)?
         };
         if framing.replace(found).is_some() {
             return None;
         }
     }
     Some(framing.unwrap_or_default())
+}
+
+/// Whether `chunked` is the only coding of a list, whose empty elements are ignored.
+fn is_chunked(list: &str) -> bool {
+    let is_separator = |character| matches!(character, ',' | ' ' | '\t');
+    list.trim_matches(is_separator).eq_ignore_ascii_case("chunked")
 }
 
 /// Maximum number of fields for which httparse's table is on the stack.
@@ -119,6 +125,7 @@ mod tests {
             (&[("Content-Length", "0")], Some(Framing::None)),
             (&[("content-length", "007")], Some(Framing::Length(7))),
             (&[("Transfer-Encoding", "Chunked")], Some(Framing::Chunked)),
+            (&[("Transfer-Encoding", ", chunked ,,")], Some(Framing::Chunked)),
             (&[("Transfer-Encoding", "gzip, chunked")], None),
             (&[("Content-Length", "7"), ("Content-Length", "7")], None),
             (&[("Content-Length", "7"), ("Transfer-Encoding", "chunked")], None),

@@ -87,8 +87,23 @@ fn check_line_length(
     } else {
         (limits.settings.limit_request_field_size, Refusal::FieldTooLarge)
     };
-    if length > max_len { Err(refusal) } else { Ok(()) }
+    match length {
+        _ if length <= max_len => Ok(()),
+        _ if refusal == Refusal::UriTooLong => Err(refuse_long_line(&input[line..])),
+        _ => Err(refusal),
+    }
 }
+
+/// Returns the refusal of a request line that is too long. Only a long target gets a 414: a line
+/// that begins with more than any method is malformed.
+fn refuse_long_line(line: &[u8]) -> Refusal {
+    let start = &line[..line.len().min(MAX_METHOD + 1)];
+    if start.contains(&b' ') { Refusal::UriTooLong } else { Refusal::BadMethod }
+}
+
+/// Length of the longest method whose target is looked at, with
+/// `permit_unconventional_http_method` too.
+const MAX_METHOD: usize = 256;
 
 /// Returns the start of the request line. One empty line before it is ignored (RFC 9112 section
 /// 2.2).
@@ -110,7 +125,7 @@ pub(super) fn parse_head(
     let start = request_line_start(input);
     let line = find_line_end(input, start)?;
     if line - start > limits.settings.limit_request_line {
-        return Err(Refusal::UriTooLong);
+        return Err(refuse_long_line(&input[start..]));
     }
     let authority = parse_request_line(input, start, line, head, policy)?;
     let lengths = forwarding_name_lengths.unwrap_or(0);
@@ -350,27 +365,30 @@ fn parse_decimal(value: &[u8]) -> Option<u64> {
         .try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
 }
 
-/// Accepts `chunked` alone. The status is 400 if `chunked` is repeated or not last, and 501 for
-/// codings that the server does not decode.
+/// Accepts `chunked` alone, with empty list elements (RFC 9110 section 5.6.1.2). The status is 400
+/// if `chunked` is repeated or not last, and 501 for codings that the server does not decode.
 fn parse_transfer_coding(value: &[u8]) -> Result<bool, Refusal> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(true);
     }
+    let mut count = 0;
     let mut chunked = 0;
     let mut last = &b""[..];
     for coding in value.split(|&byte| byte == b',') {
-        last = coding.trim_ascii();
+        let coding = coding.trim_ascii();
+        if coding.is_empty() {
+            continue;
+        }
+        last = coding;
+        count += 1;
         chunked += usize::from(last.eq_ignore_ascii_case(b"chunked"));
     }
-    if chunked != 1 || !last.eq_ignore_ascii_case(b"chunked") {
-        let known = chunked > 0 || value.is_empty();
-        return Err(if known {
-            Refusal::BadTransferEncoding
-        } else {
-            Refusal::UnknownTransferCoding
-        });
+    match (count, chunked) {
+        (1, 1) => Ok(true),
+        (_, 1) if last.eq_ignore_ascii_case(b"chunked") => Err(Refusal::UnknownTransferCoding),
+        (1.., 0) => Err(Refusal::UnknownTransferCoding),
+        _ => Err(Refusal::BadTransferEncoding),
     }
-    Err(Refusal::UnknownTransferCoding)
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ fn parse_target(span: Span, method: &[u8], input: &[u8]) -> Result<Option<Span>,
             let complete = port > 0 && port + 1 < target.len();
             if complete { Ok(None) } else { Err(Refusal::BadTarget) }
         }
+        // A fragment is never sent (RFC 9110 section 4.1): two readers may find two paths.
+        _ if target.contains(&b'#') => Err(Refusal::BadTarget),
         (_, [b'/', ..]) | (b"OPTIONS", b"*") => Ok(None),
         _ => parse_absolute_form(span, input).map(Some),
     }

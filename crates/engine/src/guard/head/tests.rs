@@ -146,7 +146,9 @@ fn targets_have_four_forms() {
     for (method, target, accepted) in [
         ("GET", "/", true),
         ("GET", "//a", true),
-        ("GET", "/%zz?#", true),
+        ("GET", "/%zz?", true),
+        ("GET", "/a#b", false),
+        ("GET", "http://a/b#c", false),
         ("GET", "/a b", false),
         ("GET", "/\u{e9}", false),
         ("GET", "/\u{7f}", false),
