@@ -14,7 +14,12 @@ import type { ProtocolConfig } from './protocols.ts'
 
 /** What answers the requests, by the shape the application has. */
 export type Target =
-  | { readonly style: 'node'; readonly server: Server }
+  | {
+      readonly style: 'node'
+      readonly server: Server
+      /** Closes the instance of a framework, with its hooks and resources. */
+      readonly close?: () => unknown
+    }
   | { readonly style: 'fetch'; readonly fetch: FetchFunction }
   | { readonly style: 'exchange'; readonly handler: ExchangeHandler }
 

@@ -114,7 +114,7 @@ async function toNodeTarget(value: unknown, style: Style): Promise<Target | unde
     return createListenerTarget(value)
   }
   const server = await findServer(value)
-  if (server !== undefined) return { style: 'node', server }
+  if (server !== undefined) return { style: 'node', server, ...findClose(value) }
   // Koa.
   const callback = readProperty(value, 'callback')
   if (isFunction(callback)) return createListenerTarget(callback.call(value))
@@ -140,6 +140,12 @@ async function findServer(value: unknown): Promise<http.Server | undefined> {
     break
   }
   return server
+}
+
+/** Finds the method that ends an instance and its hooks: Fastify, Nest, restify; hapi. */
+function findClose(value: unknown): { close?: () => unknown } {
+  const close = readProperty(value, 'close') ?? readProperty(value, 'stop')
+  return isFunction(close) ? { close: () => close.call(value) } : {}
 }
 
 function isServer(value: unknown): value is http.Server {

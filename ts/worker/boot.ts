@@ -102,6 +102,7 @@ export class Boot {
     const { target: loaded, exports } = await loadTarget(message, extraServers)
     const lifespan = findLifespan(exports, config.asgi_lifespan)
     this.#parts.lifespan = lifespan
+    if (loaded.style === 'node' && loaded.close) this.#parts.closeFramework = loaded.close
     if (!isBooting()) return
     if (message.isCheck) return channel.send({ type: 'ready', engine: config.engine })
     await lifespan.startup()

@@ -4,6 +4,7 @@
  */
 
 import { backgroundEnded } from '../engine/background-work.ts'
+import { logThrown } from '../log/log-lines.ts'
 import { IDLE_DRAIN_MS } from '../messages.ts'
 import type { System } from '../process/system.ts'
 import type { AppSigterm } from './app-sigterm.ts'
@@ -62,6 +63,8 @@ export class Drain {
     await (idle === undefined ? finished : Promise.race([finished, idle]))
     await backgroundEnded()
     if (log !== undefined) await lifespan?.shutdown(log)
+    // A SIGTERM listener of the application closes the framework itself.
+    if (appSigterm === undefined) await this.#closeFramework()
     if (appSigterm !== undefined) {
       // Only what belongs to the application may keep the process alive from here on.
       engine?.close()
@@ -78,6 +81,16 @@ export class Drain {
   /** Waits no longer for the application's SIGTERM listeners. */
   stopWaitingForApp(): void {
     this.#plan.appSigterm?.stopWaiting()
+  }
+
+  /** Calls the framework's own hooks, and waits until it has closed its resources. */
+  async #closeFramework(): Promise<void> {
+    const { closeFramework, log } = this.#parts
+    try {
+      await closeFramework?.()
+    } catch (thrown) {
+      if (log !== undefined) logThrown(log, { name: 'shutdownFailed', thrown })
+    }
   }
 
   #waitUntilIdle(): Promise<void> {

@@ -16,6 +16,8 @@ export interface WorkerParts {
   hooks?: WorkerHooks
   extraServers?: ExtraServers
   lifespan?: Lifespan
+  /** Closes the instance of a framework that the application exports. */
+  closeFramework?: () => unknown
   engine?: Engine
   board?: WorkerScoreboard
 }
