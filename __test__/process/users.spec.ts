@@ -2,7 +2,8 @@
 // Needs root.
 
 import { chmodSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
@@ -17,7 +18,12 @@ import {
 } from './program.ts'
 
 const isRoot = process.getuid?.() === 0 && process.platform === 'linux'
-const testRoot = isRoot ? test.serial : test.serial.skip
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** Whether another user can read this clone: each directory of its path must permit that. */
+const isClonePublic = isPublic(ROOT)
+if (isRoot && !isClonePublic)
+  console.warn(`${ROOT} is private to root: tests of \`user\` are skipped`)
+const testRoot = isRoot && isClonePublic ? test.serial : test.serial.skip
 
 const WHO = `module.exports = (req, res) => res.end(JSON.stringify({
   uid: process.getuid(), gid: process.getgid(), groups: process.getgroups() }))`
@@ -66,6 +72,21 @@ for (const engine of ENGINES) {
     t.is(JSON.parse((await program.get()).body).uid, UNPRIVILEGED.uid)
   })
 }
+
+function isPublic(directory: string): boolean {
+  const parent = dirname(directory)
+  return (statSync(directory).mode & 0o005) === 0o005 && (parent === directory || isPublic(parent))
+}
+
+testRoot('a directory that the user cannot read is named', async (t) => {
+  const program = startProgram(t, {
+    files: { 'app.cjs': WHO },
+    args: serveArgs('auto', '-w', '1', '-u', String(UNPRIVILEGED.uid)),
+  })
+  // `mkdtemp` makes it private.
+  await program.line(/user "\d+": this user has no access to .*monoceros-process-/)
+  t.is(await program.exited, 1)
+})
 
 const LOGS = ['--access-logfile', 'access.log']
 

@@ -4,7 +4,8 @@
  * threads of its own.
  */
 
-import { chownSync, closeSync, readFileSync } from 'node:fs'
+import { accessSync, chownSync, closeSync, constants, existsSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
 import { isFifo, openForAppending } from '../log/append.ts'
@@ -60,6 +61,40 @@ export function switchUser(settings: UserSettings & { readonly initgroups: boole
     throw monocerosError('ERR_USER', settings.user ?? '', settings.group ?? '', problem).withCause(
       cause,
     )
+  }
+}
+
+/**
+ * Throws ERR_SETTING_ITEM if this process, which has switched to the user, cannot read one of the
+ * directories. Node would report a module that does not exist.
+ */
+export function assertReadable({ user }: UserSettings, directories: readonly string[]): void {
+  if (user === null) return
+  for (const directory of directories) {
+    const denied = findDenied(directory)
+    if (denied === undefined) continue
+    const problem =
+      `this user has no access to ${denied}, so it cannot read ${directory}. ` +
+      'Move the files, permit access to each directory of the path (chmod o+rx), or change user'
+    throw monocerosError('ERR_SETTING_ITEM', 'user', JSON.stringify(user), problem)
+  }
+}
+
+/** Returns the first directory of a path that this process cannot enter, or the last unread one. */
+function findDenied(directory: string): string | undefined {
+  const parent = dirname(directory)
+  const denied = parent === directory ? undefined : findDenied(parent)
+  if (denied !== undefined) return denied
+  return isAccessible(directory) || !existsSync(directory) ? undefined : directory
+}
+
+function isAccessible(directory: string): boolean {
+  try {
+    accessSync(directory, constants.X_OK)
+    return true
+  } catch {
+    // The system has no other way to ask.
+    return false
   }
 }
 

@@ -1,6 +1,7 @@
 /** The boot of a worker: from the boot message to an engine that serves the application. */
 
 import { availableParallelism } from 'node:os'
+import { dirname, resolve } from 'node:path'
 import { createEngine } from '../engine/auto.ts'
 import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
@@ -11,7 +12,8 @@ import { describeThrown } from '../log/thrown-value.ts'
 import { type BootMessage, CHANNEL_FD, SCOREBOARD_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
 import type { System } from '../process/system.ts'
-import { switchUser } from '../process/user.ts'
+import { assertReadable, switchUser } from '../process/user.ts'
+import { parseApplicationPath } from './app.ts'
 import type { Channel } from './channel.ts'
 import type { DevelopmentMode } from './development.ts'
 import { ExtraServers } from './extra-listeners.ts'
@@ -94,6 +96,8 @@ export class Boot {
     await this.#parts.hooks?.callBootHook('post_fork')
     // Before the application is loaded, and before the engine has threads.
     switchUser(config)
+    const { path } = parseApplicationPath(config.app ?? '.')
+    assertReadable(config, [import.meta.dirname, dirname(resolve(config.chdir, path))])
     // Again: the kernel clears the setting when the user changes (PR_SET_PDEATHSIG in prctl(2)).
     if (native?.setParentDeathSignal(arbiterPid) === false) return push({ type: 'orphaned' })
     await this.#startDevelopmentMode(message)
