@@ -1,13 +1,14 @@
 import { testNative } from './addon.ts'
 import { runProgram } from './program.ts'
 
-const ways = ['handler', 'tick', 'promise']
+const WAYS = ['handler', 'tick', 'promise']
+const LOOPS = ['busy', 'calm']
 
-for (const way of ways) {
+for (const [way, loop] of WAYS.flatMap((way) => LOOPS.map((loop) => [way, loop] as const))) {
   testNative(
-    `a throw in the ${way} of one request of a batch is reported once and costs the others nothing`,
+    `a throw in the ${way} of one request is reported once and costs the others nothing (${loop})`,
     async (t) => {
-      const { answers, errors, culprits } = (await runProgram('throw.ts', way)) as {
+      const { answers, errors, culprits } = (await runProgram('throw.ts', way, loop)) as {
         answers: string[]
         errors: string[]
         culprits: string[]

@@ -1,10 +1,10 @@
-//! JavaScript's end of the bridge: the I/O thread of an environment, the pipe that wakes
-//! JavaScript, and the memory of the ring.
+//! JavaScript's end of the bridge: the I/O loop of an environment, the pipe that wakes JavaScript
+//! from another thread, and the memory of the ring.
 //!
-//! A byte in a pipe wakes JavaScript, where a `net.Socket` reads the other end. A thread-safe
-//! function would hold its mutex while it wakes JavaScript. On a busy core the woken thread then
-//! blocked on that mutex at once. Each wake cost three more futex calls and two more thread
-//! switches, measured.
+//! A byte in a pipe wakes JavaScript from the I/O thread, where a `net.Socket` reads the other end.
+//! A thread-safe function would hold its mutex while it wakes JavaScript. On a busy core the woken
+//! thread then blocked on that mutex at once. Each wake cost three more futex calls and two more
+//! thread switches, measured.
 #![allow(unsafe_code, reason = "Node-API is a C interface")]
 
 use std::cell::RefCell;
@@ -24,13 +24,15 @@ use monoceros_engine::error::Error;
 use monoceros_engine::log::access::AccessLog;
 use monoceros_engine::log::statsd::Statsd;
 use monoceros_engine::pressure::limits::Limits;
-use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions};
+use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions, LoopMode};
 use monoceros_engine::transport::listener::WorkerSlot;
 use napi::bindgen_prelude::Uint8Array;
 use napi::{Env, sys};
 
 use crate::borrowed;
 use crate::engine::failed;
+use crate::event_loop::{EventLoop, WakeFlags};
+use crate::libuv::Libuv;
 
 /// Makes writes to an end of the pipe non-blocking. A wake through a pipe costs less than through a
 /// socket pair, which allocates a buffer for every byte.
@@ -44,12 +46,14 @@ fn unblocked(end: OwnedFd) -> io::Result<File> {
 /// The I/O thread of an environment as its JavaScript thread holds it.
 pub struct Bridge {
     state: Rc<State>,
+    /// The functions that let JavaScript's event loop run the I/O loop.
+    libuv: Option<Libuv>,
     /// JavaScript's end of the pipe.
     pub wake_fd: i32,
 }
 
 struct State {
-    io: RefCell<Option<IoThread>>,
+    event_loop: Rc<EventLoop>,
     /// Taken from the I/O thread and being read by JavaScript.
     batch: RefCell<Taken>,
     /// What has been sent of the memory lent to the I/O thread.
@@ -83,6 +87,7 @@ impl Bridge {
         (access, statsd): (Option<AccessLog>, Option<Statsd>),
         worker_slot: Option<WorkerSlot>,
         lifeline: Option<i32>,
+        is_movable: bool,
         mut ring: Uint8Array,
     ) -> Result<Self, Error> {
         // SAFETY: `State` references the array until the I/O thread has been joined, and JavaScript
@@ -95,6 +100,9 @@ impl Bridge {
         let Some(reader) = (unsafe { Ring::new(memory, len) }) else {
             return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
         };
+        let libuv = if is_movable { Libuv::find() } else { None };
+        let flags = Arc::new(WakeFlags::new());
+        let deferring = flags.clone();
         let (woken, waker) = io::pipe()?;
         let waker = unblocked(waker.into())?;
         let io = IoThread::start(IoThreadOptions {
@@ -105,12 +113,18 @@ impl Bridge {
             lifeline,
             access,
             statsd,
-            // A full pipe has woken JavaScript already; a closed pipe has no reader to wake.
-            wake_javascript: Box::new(move || drop((&waker).write(&[1]))),
+            loop_mode: if libuv.is_some() { LoopMode::Movable } else { LoopMode::IoThread },
+            wake_javascript: Box::new(move || {
+                if !deferring.defer() {
+                    // A full pipe has woken JavaScript already; a closed pipe has no reader to
+                    // wake.
+                    drop((&waker).write(&[1]));
+                }
+            }),
         })?;
         let state = Rc::new(State {
             returned: io.returned_buffers(),
-            io: RefCell::new(Some(io)),
+            event_loop: Rc::new(EventLoop::new(io, flags)),
             batch: RefCell::default(),
             ring: RefCell::new(Some(ring)),
         });
@@ -118,12 +132,25 @@ impl Bridge {
         // SAFETY: this runs on the environment's thread. `teardown` or `stop` gives back the count
         // leaked just above.
         unsafe { sys::napi_add_env_cleanup_hook(env.raw(), Some(teardown), context) };
-        Ok(Self { state, wake_fd: woken.into_raw_fd() })
+        Ok(Self { state, libuv, wake_fd: woken.into_raw_fd() })
+    }
+
+    /// Lets JavaScript's event loop run the I/O loop while JavaScript is calm. `run` takes the
+    /// events of a turn and must not throw.
+    pub(crate) fn watch(&self, env: Env, run: sys::napi_value) {
+        if let Some(libuv) = self.libuv {
+            self.state.event_loop.watch(libuv, env.raw(), run);
+        }
+    }
+
+    /// Sends the responses in the ring.
+    pub(crate) fn wake(&self) -> napi::Result<(), String> {
+        self.with(|io| self.state.event_loop.wake(io))
     }
 
     /// Calls the I/O thread, if it lives.
     pub(crate) fn with<T>(&self, call: impl FnOnce(&IoThread) -> T) -> napi::Result<T, String> {
-        let io = self.state.io.borrow();
+        let io = self.state.event_loop.io.borrow();
         io.as_ref().map(call).ok_or_else(|| failed(Error::closed()))
     }
 
@@ -134,7 +161,10 @@ impl Bridge {
         if taken.end.text == taken.batch.text.len() {
             taken.batch.clear();
             taken.end = BatchPosition::default();
-            self.state.io.borrow().as_ref()?.take_events(&mut taken.batch);
+            let io = self.state.event_loop.io.borrow();
+            let io = io.as_ref()?;
+            self.state.event_loop.resume_polling(io);
+            io.take_events(&mut taken.batch);
             borrowed::release(env, &self.state.returned);
         }
         let start = taken.end;
@@ -172,7 +202,9 @@ impl Bridge {
 
     /// Ends the I/O thread before the environment ends.
     pub(crate) fn stop(&self, env: Env) {
-        let Some(io) = self.state.io.borrow_mut().take() else { return };
+        let event_loop = &self.state.event_loop;
+        event_loop.unwatch();
+        let Some(io) = event_loop.io.borrow_mut().take() else { return };
         drop(io);
         borrowed::release(env, &self.state.returned);
         self.state.ring.borrow_mut().take();
@@ -192,7 +224,8 @@ unsafe extern "C" fn teardown(context: *mut c_void) {
     let state = unsafe { Rc::from_raw(context.cast::<State>().cast_const()) };
     // A panic must not unwind into Node; the environment ends in either case.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        drop(state.io.borrow_mut().take());
+        state.event_loop.unwatch();
+        drop(state.event_loop.io.borrow_mut().take());
         // The reference cannot be deleted while the environment ends; Node frees the memory with
         // it.
         std::mem::forget(state.ring.borrow_mut().take());

@@ -8,8 +8,8 @@ use monoceros_engine::bridge::event_batch::BodyChunk;
 use monoceros_engine::error::Error;
 use monoceros_engine::scoreboard::Board;
 use monoceros_engine::transport::listener::WorkerSlot;
-use napi::bindgen_prelude::{BufferSlice, Either, Object, Uint8Array, Uint8ArraySlice};
-use napi::{Env, JsString, JsValue};
+use napi::bindgen_prelude::{BufferSlice, Either, Object, Uint8Array, Uint8ArraySlice, Unknown};
+use napi::{Env, JsString, JsValue, sys};
 use napi_derive::napi;
 
 use crate::bridge::{Bridge, Given};
@@ -64,7 +64,9 @@ impl Engine {
         };
         let limits = settings::limits(settings, &overrides)?;
         let limits = (limits, options.announces_at_accept.unwrap_or(false));
-        Bridge::start(env, limits, (access, statsd), worker_slot, options.lifeline_fd, ring)
+        let is_movable = options.movable_loop.unwrap_or(false);
+        let lifeline = options.lifeline_fd;
+        Bridge::start(env, limits, (access, statsd), worker_slot, lifeline, is_movable, ring)
             .map(|bridge| Self { bridge })
             .map_err(failed)
     }
@@ -220,10 +222,24 @@ impl Engine {
         self.bridge.with(|io| io.reopen_access_log())
     }
 
-    /// Makes the I/O thread look at the ring.
+    /// Lets this thread's event loop run the I/O loop while JavaScript is calm, if the option
+    /// `movableLoop` is set and the runtime has libuv. `run` takes the events; it must not throw.
+    #[napi(catch_unwind, ts_args_type = "run: () => void")]
+    pub fn watch(&self, env: Env, run: Object<'_>) {
+        self.bridge.watch(env, run.raw());
+    }
+
+    /// Reports an error that `run` has caught to Node, as an uncaught one.
+    #[napi(ts_args_type = "error: unknown")]
+    pub fn report_uncaught(&self, env: Env, error: Unknown<'_>) {
+        // SAFETY: both values belong to this environment, whose thread this is.
+        unsafe { sys::napi_fatal_exception(env.raw(), error.raw()) };
+    }
+
+    /// Sends the responses in the ring.
     #[napi]
     pub fn wake(&self) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.wake())
+        self.bridge.wake()
     }
 
     /// Copies a piece of a response that is too long for the ring; the next `LARGE` record refers

@@ -3,10 +3,13 @@
 mod borrowed;
 pub mod bridge;
 pub mod engine;
+mod event_loop;
+mod libuv;
 pub mod log_socket;
 pub mod process;
 pub mod scoreboard;
 pub mod settings;
+mod symbols;
 mod system_error;
 pub mod tls;
 pub mod watcher;

@@ -30,6 +30,9 @@ pub struct EngineOptions {
     pub statsd: Option<StatsdOptions>,
     /// This worker's slot on the scoreboard.
     pub worker_slot: Option<WorkerSlotOptions>,
+    /// Lets the JavaScript thread run the I/O loop while it is calm; by default only the I/O thread
+    /// does.
+    pub movable_loop: Option<bool>,
     /// A descriptor that the arbiter holds open: at its end the engine drains and ends the process.
     pub lifeline_fd: Option<i32>,
 }

@@ -5,7 +5,7 @@
 //! All Node versions so far have these names; where they are missing, there is no watcher.
 #![allow(unsafe_code, reason = "functions of V8 are looked up by name and called")]
 
-use std::ffi::{CStr, c_void};
+use std::ffi::c_void;
 use std::fs::File;
 use std::mem::transmute;
 use std::os::fd::BorrowedFd;
@@ -19,6 +19,7 @@ use napi::bindgen_prelude::{Function, FunctionRef};
 use napi::{Env, sys};
 use napi_derive::napi;
 
+use crate::symbols::find_symbol;
 use crate::system_error::system_error;
 
 /// Watches the event loop of the first thread of this process.
@@ -159,12 +160,6 @@ impl StackRequest {
         unsafe { sys::napi_close_handle_scope(self.env, scope) };
         stack
     }
-}
-
-/// Finds a function of the running program or of a library that it has loaded.
-fn find_symbol(name: &CStr) -> Option<NonNull<c_void>> {
-    // SAFETY: `dlsym` looks up a name and runs no code.
-    NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
 }
 
 fn napi_error(error: napi::Error) -> napi::Error<String> {

@@ -66,7 +66,14 @@ export declare class Engine {
   drain(idleMs: number): void
   /** Opens the access log's file again. */
   reopenLog(): void
-  /** Makes the I/O thread look at the ring. */
+  /**
+   * Lets this thread's event loop run the I/O loop while JavaScript is calm, if the option
+   * `movableLoop` is set and the runtime has libuv. `run` takes the events; it must not throw.
+   */
+  watch(run: () => void): void
+  /** Reports an error that `run` has caught to Node, as an uncaught one. */
+  reportUncaught(error: unknown): void
+  /** Sends the responses in the ring. */
   wake(): void
   /**
    * Copies a piece of a response that is too long for the ring; the next `LARGE` record refers
@@ -183,6 +190,11 @@ export interface EngineOptions {
   statsd?: StatsdOptions
   /** This worker's slot on the scoreboard. */
   workerSlot?: WorkerSlotOptions
+  /**
+   * Lets the JavaScript thread run the I/O loop while it is calm; by default only the I/O thread
+   * does.
+   */
+  movableLoop?: boolean
   /** A descriptor that the arbiter holds open: at its end the engine drains and ends the process. */
   lifelineFd?: number
 }

@@ -1,5 +1,5 @@
-// Five requests of one batch. The first throws in the way that the argument names. Prints
-// what came of it.
+// Five requests: of one batch with the argument `busy`, one at a time with `calm`. The first throws
+// in the way that the first argument names. Prints what came of it.
 import { Worker } from 'node:worker_threads'
 import type { Exchange } from '../../../ts/engine/exchange.ts'
 import { currentExchange } from '../../../ts/engine/native/dispatcher.ts'
@@ -32,9 +32,9 @@ const throws: Record<string, () => void> = {
 const { engine, port } = await serve({
   onExchange(exchange: Exchange) {
     if (exchange.url === '/block') {
-      // Meanwhile the five arrive: they are one batch.
       client.postMessage('blocked')
-      const end = Date.now() + 300
+      // Meanwhile the five arrive.
+      const end = Date.now() + (process.argv[3] === 'busy' ? 300 : 0)
       while (Date.now() < end);
     }
     if (exchange.url === '/0') throws[way ?? '']?.()

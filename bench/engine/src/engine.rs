@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 
 use monoceros_engine::bridge::event_batch::EventBatch;
 use monoceros_engine::pressure::limits::Limits;
-use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions};
+use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions, LoopMode};
 use records::Event;
 use ring::{CONNECTION, DATE, Js, LENGTH, Memory};
 
@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let io = IoThread::start(IoThreadOptions {
         limits: Limits::default().bounded(),
         announces_at_accept: false,
+        loop_mode: LoopMode::IoThread,
         ring: memory.ring(),
         worker_slot: None,
         lifeline: None,

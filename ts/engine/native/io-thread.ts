@@ -26,6 +26,13 @@ export interface IoThreadOptions {
 /** Wakes that are read at once; the engine writes one before it knows that the last was taken. */
 const WAKE_BYTES = 16
 
+/**
+ * Whether JavaScript's event loop runs the I/O loop while JavaScript is calm. Bun has the functions
+ * of libuv that this takes, and aborts when they are called.
+ */
+const movableLoop =
+  process.versions['bun'] === undefined && process.env['MONOCEROS_LOOP'] !== 'io-thread'
+
 export class IoThread {
   readonly engine: NativeEngine
   readonly #handlers = new Map<number, ExchangeHandler>()
@@ -38,10 +45,19 @@ export class IoThread {
     if (native === null) throw monocerosError('ERR_ENGINE_NATIVE', 'no binary is loaded')
     const ring = new Ring()
     const workerSlot = board === undefined ? undefined : { ...board, kickFds: [...board.kickFds] }
-    this.engine = new native.Engine(settings, { ...options, workerSlot }, ring.memory)
+    const nativeOptions = { movableLoop, ...options, workerSlot }
+    this.engine = new native.Engine(settings, nativeOptions, ring.memory)
     ring.attach(this.engine)
     const dispatcher = new Dispatcher(ring, this.engine, this.#handlers, onIdle, onFault)
     this.#waker = openWakePipe(this.engine.wakeFd, dispatcher.run)
+    this.engine.watch(() => {
+      try {
+        dispatcher.run()
+      } catch (error) {
+        // Node must have the error before the async scope of this callback closes.
+        this.engine.reportUncaught(error)
+      }
+    })
     setCurrentExchangeSource(currentExchange)
     this.#ring = ring
     if (running === undefined) system.onExit(settleRings)

@@ -15,6 +15,7 @@ import {
 } from './field-lines.ts'
 import { countCopied } from './gc-pressure.ts'
 import {
+  LOOP_STATE,
   NO_REASON,
   RING_COUNT_WORD,
   RING_DATA_AT,
@@ -231,12 +232,22 @@ export class Ring {
     this.#wakeTail = this.#tail
     // The engine publishes that it sleeps before it checks the tail a last time, so one of the two
     // sees the other.
-    if (Atomics.load(this.#header, RING_WORD.SLEEPING) === 1) this.#engine?.wake()
+    const state = Atomics.load(this.#header, RING_WORD.LOOP_STATE)
+    if (state !== LOOP_STATE.RUNNING) this.#engine?.wake()
   }
 
-  /** Wakes the I/O thread between two requests of a batch, if responses have waited or are many. */
+  /**
+   * Sends the responses between two requests of a batch. If that takes a wake of the I/O thread,
+   * they must have waited or be many.
+   */
   wakeInBatch(): void {
-    if (this.#wakeTail === this.#tail || ++this.#requestsSinceClock < CLOCK_EVERY) return
+    if (this.#wakeTail === this.#tail) return
+    if (Atomics.load(this.#header, RING_WORD.LOOP_STATE) === LOOP_STATE.JAVASCRIPT) {
+      this.#wakeTail = this.#tail
+      this.#engine?.wake()
+      return
+    }
+    if (++this.#requestsSinceClock < CLOCK_EVERY) return
     this.#requestsSinceClock = 0
     const now = system.now()
     if (now - this.#wakeTimeMs < WAKE_INTERVAL_MS) return
@@ -264,7 +275,7 @@ export class Ring {
   get #isSettled(): boolean {
     const header = this.#header
     const isRead = Atomics.load(header, RING_WORD.HEAD) === this.#tail
-    return isRead && Atomics.load(header, RING_WORD.SLEEPING) === 1
+    return isRead && Atomics.load(header, RING_WORD.LOOP_STATE) !== LOOP_STATE.RUNNING
   }
 
   #writePrefix(

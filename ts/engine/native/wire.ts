@@ -118,12 +118,22 @@ export const RING_WORD = {
   TAIL: 0,
   /** Written by both: 1 while JavaScript works on a batch of events. */
   BATCH: 1,
-  /** Written by the I/O thread: number of bytes read since the start, wrapping. */
+  /** Written by the engine: number of bytes read since the start, wrapping. */
   HEAD: 16,
-  /** Written by the I/O thread: 1 while it waits for the operating system and needs a wake. */
-  SLEEPING: 32,
-  /** Written by the I/O thread: response bytes that it buffers ahead of one client. */
+  /** Written by the thread that holds the loop: a LOOP_STATE. */
+  LOOP_STATE: 32,
+  /** Written by the engine: response bytes that it buffers ahead of one client. */
   RESPONSE_BUFFER: 33,
+} as const
+
+/** What JavaScript must do for the records that it has written. */
+export const LOOP_STATE = {
+  /** Nothing: a thread runs the loop, and reads the ring before it waits. */
+  RUNNING: 0,
+  /** Wake the I/O thread, which waits for the operating system. */
+  ASLEEP: 1,
+  /** Run a turn of the loop: the I/O thread does not hold it. */
+  JAVASCRIPT: 2,
 } as const
 
 /** Offset of the first record in the ring, after the header. */

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +13,14 @@ use bytes::Bytes;
 use crate::bridge::event_batch::EventBatch;
 use crate::bridge::in_flight::InFlightRequest;
 use crate::bridge::ring::Ring;
+use crate::bridge::wire::loop_state;
 use crate::buffers::borrowed::ReturnedBuffers;
 use crate::buffers::pool::BufferPool;
 use crate::pressure::limits::{Limits, MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 use crate::pressure::settings::Settings;
-use crate::runtime::sockets::SocketRegistrar;
+use crate::runtime::doorbell::Doorbell;
+use crate::runtime::handover::{Signals, Sleeper};
+use crate::runtime::registrar::SocketRegistrar;
 use crate::scoreboard::{SlotRef, monotonic_us};
 use crate::transport::listener::{AcceptedConnection, ShortageHandle};
 use crate::transport::tls::TlsServer;
@@ -50,15 +53,12 @@ pub(crate) struct Handoff {
     /// The I/O thread looks into `accepted` by itself.
     polls_accepted: AtomicBool,
     shortage: OnceLock<ShortageHandle>,
-    /// A thread has asked something of the I/O thread that it has not looked for yet.
-    asked: AtomicBool,
-    /// The I/O thread waits, or is about to.
-    asleep: AtomicBool,
+    doorbell: Doorbell,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
     pub slot: SlotRef,
 }
 
-/// What the JavaScript thread (or the acceptor) asks of the I/O thread.
+/// What the JavaScript thread (or the acceptor) asks of the loop.
 pub(crate) enum ControlMessage {
     /// Give a server limits of its own.
     Configure { server_id: u32, limits: Box<Limits> },
@@ -116,24 +116,22 @@ impl Handoff {
             registrar,
             polls_accepted: AtomicBool::new(false),
             shortage: OnceLock::new(),
-            asked: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
+            doorbell: Doorbell::default(),
             wake_javascript,
             slot,
         }
     }
 
-    /// Asks something of the I/O thread.
+    /// Asks something of the loop.
     pub fn send(&self, control: ControlMessage) {
-        lock(&self.control).push(control);
+        self.push_control(control);
         self.wake();
     }
 
-    /// Asks the I/O thread for the settings of a server, and waits for its reply; at most a second.
-    pub fn request_settings(&self, server_id: u32) -> Option<Settings> {
-        let (reply, settings) = sync_channel(1);
-        self.send(ControlMessage::ReportSettings(server_id, reply));
-        settings.recv_timeout(Duration::from_secs(1)).ok()
+    /// Puts a message into the mailbox of the loop, which the caller wakes.
+    pub fn push_control(&self, control: ControlMessage) {
+        lock(&self.control).push(control);
+        self.doorbell.note();
     }
 
     /// The acceptor, as far as it waits for descriptors.
@@ -196,19 +194,16 @@ impl Handoff {
         lock(&self.large).push_back(chunk);
     }
 
-    /// Makes the I/O thread look at the handoff and at the ring.
+    /// Makes the loop look at the handoff and at the ring.
     pub fn wake(&self) {
-        self.asked.store(true, Ordering::SeqCst);
-        // The I/O thread marks itself as asleep first, and then checks for requests. One of the two
-        // threads sees the other.
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        if self.doorbell.ring() {
             self.registrar.wake();
         }
     }
 
-    /// Returns whether [`Self::wake`] was called since the last check. The I/O thread calls this.
+    /// Returns whether [`Self::wake`] was called since the last check. The loop calls this.
     pub fn was_woken(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::SeqCst)
+        self.doorbell.answer()
     }
 
     pub fn take_control(&self) -> Vec<ControlMessage> {
@@ -275,12 +270,6 @@ impl Handoff {
         self.wake_javascript();
     }
 
-    fn wake_javascript(&self) {
-        if !self.awake.swap(true, Ordering::SeqCst) {
-            (self.wake_javascript)();
-        }
-    }
-
     /// Withdraws a request that JavaScript has not taken yet. Returns whether it did.
     pub fn withdraw(&self, id: u32) -> bool {
         lock(&self.events).withdraw(id)
@@ -304,26 +293,46 @@ impl Handoff {
             || self.slept_at.load(Ordering::SeqCst) != self.takes()
             || self.ring.is_in_batch()
     }
+}
 
-    /// The last look before the I/O thread sleeps. From here on, a thread that wants something of
-    /// it sees that it has to be woken. Returns whether no thread wants anything.
-    pub fn prepare_sleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
-        self.ring.set_sleeping(true);
+impl Signals for Handoff {
+    fn prepare_sleep(&self, sleeper: Sleeper) -> bool {
+        self.doorbell.announce_sleep();
+        self.ring.set_loop_state(match sleeper {
+            Sleeper::IoThread => loop_state::ASLEEP,
+            Sleeper::JavaScript => loop_state::JAVASCRIPT,
+        });
         if self.ring.has_unread_records() {
-            self.asked.store(true, Ordering::SeqCst);
+            self.doorbell.note();
         }
         // Nothing else may wake JavaScript for a long time.
         if self.returned.has_any() {
             self.wake_javascript();
         }
-        !self.asked.load(Ordering::SeqCst)
+        !self.doorbell.has_rung()
     }
 
-    /// The I/O thread has slept, or may not sleep.
-    pub fn end_sleep(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
-        self.ring.set_sleeping(false);
+    fn end_sleep(&self) {
+        self.doorbell.end_sleep();
+        self.ring.set_loop_state(loop_state::RUNNING);
+    }
+
+    fn wake(&self) {
+        self.wake();
+    }
+
+    fn has_work(&self) -> bool {
+        self.doorbell.has_rung() || self.ring.has_unread_records()
+    }
+
+    fn wake_poller(&self) {
+        self.registrar.wake();
+    }
+
+    fn wake_javascript(&self) {
+        if !self.awake.swap(true, Ordering::SeqCst) {
+            (self.wake_javascript)();
+        }
     }
 }
 

@@ -207,9 +207,10 @@ impl Ring {
         tail != self.word(ring_word::HEAD).load(Ordering::Relaxed)
     }
 
-    /// Publishes to JavaScript whether the I/O thread sleeps and needs a wake.
-    pub fn set_sleeping(&self, sleeping: bool) {
-        self.word(ring_word::SLEEPING).store(u32::from(sleeping), Ordering::SeqCst);
+    /// Publishes to JavaScript what it must do for the records that it writes: one of
+    /// [`loop_state`](crate::bridge::wire::loop_state).
+    pub fn set_loop_state(&self, state: u8) {
+        self.word(ring_word::LOOP_STATE).store(u32::from(state), Ordering::SeqCst);
     }
 
     /// Publishes to JavaScript how many response bytes the engine buffers ahead of one client.

@@ -110,12 +110,22 @@ pub mod ring_word {
     pub const TAIL: usize = 0;
     /// Written by both: 1 while JavaScript works on a batch of events.
     pub const BATCH: usize = 1;
-    /// Written by the I/O thread: number of bytes read since the start, wrapping.
+    /// Written by the engine: number of bytes read since the start, wrapping.
     pub const HEAD: usize = 16;
-    /// Written by the I/O thread: 1 while it waits for the operating system and needs a wake.
-    pub const SLEEPING: usize = 32;
-    /// Written by the I/O thread: response bytes that it buffers ahead of one client.
+    /// Written by the thread that holds the loop: a `LOOP_STATE`.
+    pub const LOOP_STATE: usize = 32;
+    /// Written by the engine: response bytes that it buffers ahead of one client.
     pub const RESPONSE_BUFFER: usize = 33;
+}
+
+/// Written by the thread that holds the loop: a `LOOP_STATE`.
+pub mod loop_state {
+    /// Nothing: a thread runs the loop, and reads the ring before it waits.
+    pub const RUNNING: u8 = 0;
+    /// Wake the I/O thread, which waits for the operating system.
+    pub const ASLEEP: u8 = 1;
+    /// Run a turn of the loop: the I/O thread does not hold it.
+    pub const JAVASCRIPT: u8 = 2;
 }
 
 /// Offset of the first record in the ring, after the header.

@@ -1,64 +1,139 @@
-//! The task executor of an I/O thread. Ready tasks run in the order in which they were woken, on
-//! the thread that spawned them.
+//! The task executor of a loop. Ready tasks run in the order in which they were woken, on the
+//! thread that holds the loop.
 //!
-//! The thread waits in one place, for its sockets and for its next timer (the loop is in
-//! `server/io_thread.rs`). A runtime with a driver of its own would wrap a second epoll set around
-//! ours: two system calls for each wait.
+//! That thread waits in one place, for its sockets and for its next timer (the loop is in
+//! `server/io_thread/event_loop.rs`). A runtime with a driver of its own would wrap a second epoll
+//! set around ours: two system calls for each wait.
+#![allow(unsafe_code, reason = "the tasks of a loop move between two threads with it")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{self, Future};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use async_task::{Runnable, Task};
 use slab::Slab;
 
-thread_local! {
-    static TASKS: Tasks = const { Tasks::new() };
-}
-
-struct Tasks {
+/// The tasks of one loop. They run on whichever thread holds the loop at the time.
+#[derive(Default)]
+pub(crate) struct Executor {
     /// Tasks to run next, in this order.
     ready: RefCell<VecDeque<Runnable>>,
     /// Tasks that have not finished.
     unfinished: RefCell<Slab<Option<Task<()>>>>,
-    /// How many reads and writes the running task has left in this turn.
-    budget: Cell<u32>,
+    /// Reads and writes that the running task has left in this turn.
+    budget: OperationBudget,
 }
 
-impl Tasks {
-    const fn new() -> Self {
-        Self {
-            ready: RefCell::new(VecDeque::new()),
-            unfinished: RefCell::new(Slab::new()),
-            budget: Cell::new(0),
+/// The number of reads and writes that the running task has left in this turn. The sockets share it
+/// with the executor.
+#[derive(Clone, Default)]
+pub(crate) struct OperationBudget(Rc<Cell<u32>>);
+
+impl OperationBudget {
+    /// Charges one operation to the running task's budget, as tokio's `coop` does. Without budget
+    /// left it returns `Pending` and schedules the task after the other ready ones. Call it in
+    /// loops that a fast client could keep running forever.
+    pub fn poll_operation(&self, cx: &Context<'_>) -> Poll<()> {
+        match self.0.get() {
+            0 => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            left => {
+                self.0.set(left - 1);
+                Poll::Ready(())
+            }
         }
     }
+}
 
-    fn next(&self) -> Option<Runnable> {
-        self.ready.borrow_mut().pop_front()
+impl Executor {
+    /// Returns the budget that this executor refills for each task that it runs.
+    pub fn budget(&self) -> OperationBudget {
+        self.budget.clone()
+    }
+
+    /// Runs a future after the tasks that are ready now. Only the thread that holds the loop may
+    /// wake it; other threads send a message over the bridge.
+    pub fn spawn(self: &Rc<Self>, future: impl Future<Output = ()> + 'static) {
+        let index = self.unfinished.borrow_mut().insert(None);
+        let entry = TaskEntry { executor: self.clone(), index };
+        let tracked = async move {
+            let _entry = entry;
+            future.await;
+        };
+        let executor = self.clone();
+        let schedule = move |runnable| executor.ready.borrow_mut().push_back(runnable);
+        // SAFETY: the future and the scheduler are used on more than one thread, though they are
+        // not `Send`. Everything that can reach them belongs to the loop (the executor, and the
+        // wakers in sockets, timers and connections), and only the thread that holds the loop
+        // touches any of it (`runtime/movable.rs`). Both are `'static`.
+        let (runnable, task) = unsafe { async_task::spawn_unchecked(tracked, schedule) };
+        self.unfinished.borrow_mut()[index] = Some(task);
+        runnable.schedule();
+    }
+
+    /// Like [`Self::spawn`], for a task that the loop cannot run without: a panic in it aborts the
+    /// process.
+    pub fn spawn_critical(self: &Rc<Self>, future: impl Future<Output = ()> + 'static) {
+        self.spawn(async move {
+            let _abort = AbortOnPanic;
+            future.await;
+        });
+    }
+
+    /// Runs up to `MAX_TASKS_PER_TURN` ready tasks, so that the sockets do not wait for long.
+    pub fn run_turn(&self) {
+        self.run(MAX_TASKS_PER_TURN);
+    }
+
+    /// Runs each task that is ready now once.
+    pub fn run_ready(&self) {
+        let count = self.ready.borrow().len();
+        self.run(count);
+    }
+
+    /// Whether a task is ready to run.
+    pub fn has_ready_tasks(&self) -> bool {
+        !self.ready.borrow().is_empty()
+    }
+
+    /// Cancels all tasks, because the loop stops.
+    pub fn cancel_all(&self) {
+        let unfinished: Vec<_> =
+            self.unfinished.borrow_mut().iter_mut().filter_map(|(_, task)| task.take()).collect();
+        // Dropping a task schedules it once more; in that run it drops its future.
+        drop(unfinished);
+        while self.has_ready_tasks() {
+            self.run_ready();
+        }
     }
 
     /// Runs at most `limit` ready tasks. A task that panics is over: the panic hook has reported
     /// it, and only the client that it served is affected.
     fn run(&self, limit: usize) {
         for _ in 0..limit {
-            let Some(task) = self.next() else { return };
-            self.budget.set(OPERATIONS_PER_TURN);
+            let Some(task) = self.ready.borrow_mut().pop_front() else { return };
+            self.budget.0.set(OPERATIONS_PER_TURN);
             let _ = catch_unwind(AssertUnwindSafe(|| task.run()));
         }
     }
 }
 
 /// The entry of a task among the unfinished ones; dropping it removes the task.
-struct TaskEntry(usize);
+struct TaskEntry {
+    executor: Rc<Executor>,
+    index: usize,
+}
 
 impl Drop for TaskEntry {
     fn drop(&mut self) {
-        let task = TASKS.with(|tasks| tasks.unfinished.borrow_mut().remove(self.0));
+        let task = self.executor.unfinished.borrow_mut().remove(self.index);
         if let Some(task) = task {
             task.detach();
         }
@@ -91,32 +166,6 @@ impl TaskWaker {
     }
 }
 
-/// Runs a future on this thread, after the tasks that are ready now. Only this thread may wake it;
-/// other threads send a message over the bridge.
-pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
-    TASKS.with(|tasks| {
-        let entry = TaskEntry(tasks.unfinished.borrow_mut().insert(None));
-        let at = entry.0;
-        let tracked = async move {
-            let _place = entry;
-            future.await;
-        };
-        let schedule = |runnable| TASKS.with(|tasks| tasks.ready.borrow_mut().push_back(runnable));
-        let (runnable, task) = async_task::spawn_local(tracked, schedule);
-        tasks.unfinished.borrow_mut()[at] = Some(task);
-        runnable.schedule();
-    });
-}
-
-/// Like `spawn`, for a task that the I/O thread cannot run without: a panic in it aborts the
-/// process.
-pub(crate) fn spawn_critical(future: impl Future<Output = ()> + 'static) {
-    spawn(async move {
-        let _abort = AbortOnPanic;
-        future.await;
-    });
-}
-
 /// Aborts the process if the thread panics while this guard is held. Without the acceptor, the I/O
 /// thread's loop or one of its critical tasks, a process would look alive and serve no client. The
 /// arbiter replaces a process that has exited.
@@ -128,37 +177,6 @@ impl Drop for AbortOnPanic {
             process::abort();
         }
     }
-}
-
-/// Runs up to `MAX_TASKS_PER_TURN` ready tasks, so that the sockets do not wait for long.
-pub(crate) fn run_turn() {
-    TASKS.with(|tasks| tasks.run(MAX_TASKS_PER_TURN));
-}
-
-/// Runs each task that is ready now once.
-pub(crate) fn run_ready() {
-    TASKS.with(|tasks| {
-        let count = tasks.ready.borrow().len();
-        tasks.run(count);
-    });
-}
-
-/// Whether a task is ready to run.
-pub(crate) fn has_ready_tasks() -> bool {
-    TASKS.with(|tasks| !tasks.ready.borrow().is_empty())
-}
-
-/// Cancels all tasks, because the thread exits.
-pub(crate) fn cancel_all() {
-    TASKS.with(|tasks| {
-        let unfinished: Vec<_> =
-            tasks.unfinished.borrow_mut().iter_mut().filter_map(|(_, task)| task.take()).collect();
-        // Dropping a task schedules it once more; in that run it drops its future.
-        drop(unfinished);
-        while has_ready_tasks() {
-            run_ready();
-        }
-    });
 }
 
 /// Lets the tasks that are ready now run first.
@@ -174,22 +192,6 @@ pub(crate) async fn yield_now() {
     .await;
 }
 
-/// Charges one operation to the running task's budget, as tokio's `coop` does. Without budget left
-/// it returns `Pending` and schedules the task after the other ready ones. Call it in loops that a
-/// fast client could keep running forever.
-pub(crate) fn poll_budget(cx: &Context<'_>) -> Poll<()> {
-    TASKS.with(|tasks| match tasks.budget.get() {
-        0 => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-        left => {
-            tasks.budget.set(left - 1);
-            Poll::Ready(())
-        }
-    })
-}
-
 /// Tasks that run before the sockets are polled again.
 const MAX_TASKS_PER_TURN: usize = 64;
 /// Reads and writes of a task in one turn, where the task does not limit them itself.
@@ -198,7 +200,6 @@ const OPERATIONS_PER_TURN: u32 = 128;
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
-    use std::rc::Rc;
 
     use super::*;
 
@@ -228,49 +229,52 @@ mod tests {
         }
     }
 
-    fn unfinished_count() -> usize {
-        TASKS.with(|tasks| tasks.unfinished.borrow().len())
+    fn unfinished_count(executor: &Executor) -> usize {
+        executor.unfinished.borrow().len()
     }
 
     #[test]
     fn tasks_run_in_the_order_in_which_they_were_woken() {
+        let executor = Rc::new(Executor::default());
         let events = EventLog::default();
         for (first, second) in [("a1", "a2"), ("b1", "b2")] {
             let events = events.clone();
-            spawn(async move {
+            executor.spawn(async move {
                 events.record(first);
                 yield_now().await;
                 events.record(second);
             });
         }
-        run_ready();
+        executor.run_ready();
         assert_eq!(events.so_far(), ["a1", "b1"]);
-        assert!(has_ready_tasks());
-        run_turn();
+        assert!(executor.has_ready_tasks());
+        executor.run_turn();
         assert_eq!(events.so_far(), ["a1", "b1", "a2", "b2"]);
-        assert!(!has_ready_tasks());
-        assert_eq!(unfinished_count(), 0);
+        assert!(!executor.has_ready_tasks());
+        assert_eq!(unfinished_count(&executor), 0);
     }
 
     #[test]
     fn a_task_that_panics_ends_alone() {
+        let executor = Rc::new(Executor::default());
         let events = EventLog::default();
         let (end, other) = (RecordsDrop(events.clone()), events.clone());
-        spawn(async move {
+        executor.spawn(async move {
             let _end = end;
             panic!("as a fault of ours would");
         });
-        spawn(async move { other.record("other") });
-        run_turn();
+        executor.spawn(async move { other.record("other") });
+        executor.run_turn();
         assert_eq!(events.so_far(), ["dropped", "other"]);
-        assert_eq!(unfinished_count(), 0);
+        assert_eq!(unfinished_count(&executor), 0);
     }
 
     #[test]
     fn a_critical_task_that_panics_ends_the_process() {
+        let executor = Rc::new(Executor::default());
         if std::env::var_os(PANICS).is_some() {
-            spawn_critical(async { panic!("as a fault of ours would") });
-            return run_turn();
+            executor.spawn_critical(async { panic!("as a fault of ours would") });
+            return executor.run_turn();
         }
         let child = process::Command::new(std::env::current_exe().expect("this runs"))
             .args([
@@ -285,50 +289,53 @@ mod tests {
 
     #[test]
     fn a_turn_is_bounded() {
+        let executor = Rc::new(Executor::default());
         let count = Rc::new(Cell::new(0));
         let counts = count.clone();
-        spawn(async move {
+        executor.spawn(async move {
             loop {
                 counts.set(counts.get() + 1);
                 yield_now().await;
             }
         });
-        run_turn();
+        executor.run_turn();
         assert_eq!(count.get(), MAX_TASKS_PER_TURN);
-        cancel_all();
-        assert!(!has_ready_tasks());
-        assert_eq!(unfinished_count(), 0);
+        executor.cancel_all();
+        assert!(!executor.has_ready_tasks());
+        assert_eq!(unfinished_count(&executor), 0);
     }
 
     #[test]
     fn cancelling_drops_the_tasks_that_wait() {
+        let executor = Rc::new(Executor::default());
         let events = EventLog::default();
         let end = RecordsDrop(events.clone());
-        spawn(async move {
+        executor.spawn(async move {
             let _end = end;
             future::pending::<()>().await;
         });
-        run_turn();
+        executor.run_turn();
         assert_eq!(events.so_far(), [""; 0]);
-        cancel_all();
+        executor.cancel_all();
         assert_eq!(events.so_far(), ["dropped"]);
-        assert_eq!(unfinished_count(), 0);
+        assert_eq!(unfinished_count(&executor), 0);
     }
 
     #[test]
     fn a_task_without_budget_yields() {
+        let executor = Rc::new(Executor::default());
         let reads = Rc::new(Cell::new(0));
-        let counts = reads.clone();
-        spawn(future::poll_fn(move |cx| {
-            while poll_budget(cx).is_ready() {
+        let (counts, budget) = (reads.clone(), executor.budget());
+        executor.spawn(future::poll_fn(move |cx| {
+            while budget.poll_operation(cx).is_ready() {
                 counts.set(counts.get() + 1);
             }
             Poll::<()>::Pending
         }));
-        run_ready();
+        executor.run_ready();
         assert_eq!(reads.get(), OPERATIONS_PER_TURN);
-        run_ready();
+        executor.run_ready();
         assert_eq!(reads.get(), 2 * OPERATIONS_PER_TURN);
-        cancel_all();
+        executor.cancel_all();
     }
 }

@@ -1,4 +1,4 @@
-//! The sockets of an I/O thread, in one epoll (or kqueue) set that the thread waits on.
+//! The sockets of a loop, in one epoll (or kqueue) set that the thread with the loop waits on.
 //!
 //! The acceptor registers a socket once, for reading alone, until it cannot take all that is
 //! written to it. The socket stays in the set until it is closed. So a connection that becomes idle
@@ -15,12 +15,11 @@ use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Registry, Token, Waker};
+use mio::{Events, Interest, Token};
 use socket2::SockRef;
 
-use crate::runtime::executor::TaskWaker;
-use crate::server::connection::resume;
-use crate::server::context::Context;
+use crate::runtime::executor::{OperationBudget, TaskWaker};
+use crate::runtime::registrar::WAKE_TOKEN;
 
 /// The set, and the recipient of each descriptor's events.
 pub(crate) struct SocketSet {
@@ -28,6 +27,18 @@ pub(crate) struct SocketSet {
     events: RefCell<Events>,
     /// Indexed by descriptor: the system always assigns the lowest free number.
     watches: RefCell<Vec<Watch>>,
+    /// Reads and writes that the running task has left in this turn.
+    budget: OperationBudget,
+    /// Memory that the sockets' streams use within one call. It keeps nothing between two calls.
+    scratch: RefCell<Vec<u8>>,
+}
+
+/// An event of a socket that no task waits for.
+pub(crate) enum TasklessEvent {
+    /// The idle connection with this id has become readable.
+    Idle(u32),
+    /// A socket that was accepted has become readable, and its connection has not been started.
+    Unclaimed,
 }
 
 /// The recipient of a descriptor's events.
@@ -77,61 +88,42 @@ pub(crate) struct RegisteredFd {
     sockets: Rc<SocketSet>,
 }
 
-/// The part of the set that other threads use: they register sockets and wake its thread.
-pub(crate) struct SocketRegistrar {
-    registry: Registry,
-    waker: Waker,
-}
-
-impl SocketRegistrar {
-    /// Registers a socket: its first readable byte wakes the set's thread.
-    pub fn register(&self, fd: &OwnedFd) -> io::Result<()> {
-        let fd = fd.as_raw_fd();
-        self.registry.register(&mut SourceFd(&fd), Token(fd as usize), Interest::READABLE)
-    }
-
-    /// Wakes the set's thread from its current or next wait.
-    pub fn wake(&self) {
-        // The only possible error is a full counter, and then the thread has been woken already.
-        let _ = self.waker.wake();
-    }
-}
-
 impl SocketSet {
-    /// Wraps a poll instance from `create`.
-    pub fn new(poll: mio::Poll) -> Self {
-        let events = RefCell::new(Events::with_capacity(MAX_EVENTS));
-        Self { poll: RefCell::new(poll), events, watches: RefCell::default() }
-    }
-
-    /// Creates the poll instance and its registrar.
-    pub fn create() -> io::Result<(mio::Poll, SocketRegistrar)> {
-        let poll = mio::Poll::new()?;
-        let registry = poll.registry().try_clone()?;
-        let waker = Waker::new(&registry, WAKE_TOKEN)?;
-        Ok((poll, SocketRegistrar { registry, waker }))
+    /// Wraps the poll instance of a registrar. The tasks that use the sockets have this budget.
+    pub fn new(poll: mio::Poll, budget: OperationBudget) -> Self {
+        Self {
+            poll: RefCell::new(poll),
+            events: RefCell::new(Events::with_capacity(MAX_EVENTS)),
+            watches: RefCell::default(),
+            budget,
+            scratch: RefCell::default(),
+        }
     }
 
     /// Waits for events, up to `time` (forever for `None`), and wakes the tasks that wait for them.
-    pub fn dispatch_events(ctx: &Rc<Context>, time: Option<Duration>) {
-        let sockets = &ctx.sockets;
-        let mut events = sockets.events.borrow_mut();
+    /// Passes the other events to `on_taskless`, which may give an idle connection a task.
+    pub fn dispatch_events(
+        &self,
+        time: Option<Duration>,
+        mut on_taskless: impl FnMut(TasklessEvent),
+    ) {
+        let mut events = self.events.borrow_mut();
         // An error is an interrupting signal, with no events.
-        if sockets.poll.borrow_mut().poll(&mut events, time).is_ok() {
+        if self.poll.borrow_mut().poll(&mut events, time).is_ok() {
             for event in events.iter().filter(|event| event.token() != WAKE_TOKEN) {
-                sockets.dispatch(ctx, event);
+                self.dispatch(event, &mut on_taskless);
             }
         }
     }
 
-    fn dispatch(&self, ctx: &Rc<Context>, event: &Event) {
+    fn dispatch(&self, event: &Event, on_taskless: &mut impl FnMut(TasklessEvent)) {
         let fd = event.token().0;
         let watches = self.watches.borrow();
         match watches.get(fd) {
             Some(Watch::Served(readiness)) => readiness.apply(event),
             Some(&Watch::Idle(id)) => {
                 drop(watches);
-                resume(ctx, id);
+                on_taskless(TasklessEvent::Idle(id));
                 if let Some(Watch::Served(readiness)) = self.watches.borrow().get(fd) {
                     readiness.apply(event);
                 }
@@ -141,9 +133,18 @@ impl SocketSet {
             Some(Watch::Unassigned | Watch::Unclaimed { .. }) | None => {
                 drop(watches);
                 self.set_watch(fd, Watch::Unclaimed { read_closed: is_read_closed(event) });
-                ctx.handoff.wake();
+                on_taskless(TasklessEvent::Unclaimed);
             }
         }
+    }
+
+    /// Passes `len` bytes of scratch memory to `work`, whose content nothing needs afterwards.
+    pub fn with_scratch<T>(&self, len: usize, work: impl FnOnce(&mut [u8]) -> T) -> T {
+        let mut scratch = self.scratch.borrow_mut();
+        if scratch.len() < len {
+            scratch.resize(len, 0);
+        }
+        work(&mut scratch[..len])
     }
 
     /// Sets the recipient of a descriptor's events and returns the previous one.
@@ -214,6 +215,16 @@ impl Drop for RegisteredFd {
 }
 
 impl Socket {
+    /// Reads and writes that the running task has left in this turn.
+    pub fn budget(&self) -> &OperationBudget {
+        &self.fd.sockets.budget
+    }
+
+    /// Returns the set that the socket is in.
+    pub fn set(&self) -> &Rc<SocketSet> {
+        &self.fd.sockets
+    }
+
     /// Whether the next event of the socket will be reported, so that no task needs to wait for it.
     pub fn can_make_idle(&self) -> bool {
         !self.readiness.is_readable.get()
@@ -359,8 +370,6 @@ impl AsFd for Socket {
     }
 }
 
-/// The token of the waker, not of a socket.
-const WAKE_TOKEN: Token = Token(usize::MAX);
 /// Events taken from the system in one call.
 const MAX_EVENTS: usize = 256;
 /// Smaller than processors' caches, and several packets of the loopback device.

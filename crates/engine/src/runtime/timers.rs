@@ -1,14 +1,12 @@
-//! The timers of an I/O thread's own tasks. The deadlines of connections are in the timer wheel,
-//! which one of these tasks advances.
+//! The timers of a loop's own tasks. The deadlines of connections are in the timer wheel, which one
+//! of these tasks advances.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-
-use crate::server::context::Context;
 
 /// The pending timers with the wakers of their tasks. A serial number makes keys unique.
 #[derive(Default)]
@@ -18,16 +16,40 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
+    /// Returns a future that completes after `time` from now.
+    pub fn sleep(&self, time: Duration) -> Sleep<'_> {
+        self.sleep_until(Instant::now() + time)
+    }
+
+    /// Returns the result of `future`, or `None` if it does not complete within `time`.
+    pub async fn with_timeout<T>(
+        &self,
+        time: Duration,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut future = pin!(future);
+        let mut sleep = pin!(self.sleep(time));
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+
     fn sleep_until(&self, deadline: Instant) -> Sleep<'_> {
         let serial = self.next_serial.get();
         self.next_serial.set(serial + 1);
         Sleep { timers: self, deadline, serial }
     }
 
+    /// The time of the next timer; `None` without timers.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        Some(self.pending.borrow().first_key_value()?.0.0)
+    }
+
     /// The time until the next timer is due; `None` without timers.
     pub fn time_until_next(&self, now: Instant) -> Option<Duration> {
-        let (deadline, _) = *self.pending.borrow().first_key_value()?.0;
-        Some(deadline.saturating_duration_since(now))
+        Some(self.next_deadline()?.saturating_duration_since(now))
     }
 
     /// Wakes the tasks whose timers are due.
@@ -49,30 +71,10 @@ pub(crate) struct Sleep<'a> {
     serial: u64,
 }
 
-/// Completes after `time` from now.
-pub(crate) fn sleep(ctx: &Context, time: Duration) -> Sleep<'_> {
-    ctx.timers.sleep_until(Instant::now() + time)
-}
-
-/// Returns the result of `future`, or `None` if it does not complete within `time`.
-pub(crate) async fn with_timeout<T>(
-    ctx: &Context,
-    time: Duration,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    let mut future = pin!(future);
-    let mut sleep = pin!(sleep(ctx, time));
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
-    })
-    .await
-}
-
 impl Future for Sleep<'_> {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if Instant::now() >= self.deadline {
             return Poll::Ready(());
         }
@@ -98,7 +100,7 @@ mod tests {
         let begin = Instant::now();
         let after = |ms| begin + Duration::from_millis(ms);
         let mut sleeps = [60_000, 30_000, 30_000].map(|ms| Box::pin(timers.sleep_until(after(ms))));
-        let mut cx = TaskContext::from_waker(Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         for sleep in &mut sleeps {
             assert!(sleep.as_mut().poll(&mut cx).is_pending());
         }

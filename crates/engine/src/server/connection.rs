@@ -41,7 +41,6 @@ use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
 use crate::pressure::admission::Verdict;
 use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER, READ_AHEAD};
-use crate::runtime::executor;
 use crate::runtime::sockets::RegisteredFd;
 use crate::server::context::Context;
 use crate::transport::listener::{AcceptedConnection, PeerAddr};
@@ -390,7 +389,8 @@ pub(crate) fn serve(permit: ConnectionPermit, stream: Stream, refusal: Option<Re
         connection.refuse(refusal);
         connection.begin_flush();
     }
-    executor::spawn(Task(Some(connection)));
+    let executor = connection.shared.ctx.executor.clone();
+    executor.spawn(Task(Some(connection)));
 }
 
 /// Maximum bytes of a last write that is sent together with the close of the connection. A longer

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,8 +23,7 @@ use crate::pressure::limits::{
     TOTAL_BODY_CREDIT, TOTAL_BURST, fair_share,
 };
 use crate::pressure::memory::Memory;
-use crate::pressure::settings::Settings;
-use crate::runtime::executor::TaskWaker;
+use crate::runtime::executor::{Executor, TaskWaker};
 use crate::runtime::slot_map::SlotMap;
 use crate::runtime::sockets::SocketSet;
 use crate::runtime::timers::Timers;
@@ -87,6 +85,8 @@ pub(crate) struct Context {
     pub admission: Admission,
     /// Open connections after the TLS handshake, idle ones included, by id.
     pub connections: RefCell<SlotMap<TableEntry>>,
+    /// Runs the tasks of the connections and the permanent tasks.
+    pub executor: Rc<Executor>,
     /// The poll set with the sockets of all connections.
     pub sockets: Rc<SocketSet>,
     /// The request head that the guard parsed last. It is valid until the task that parsed it
@@ -118,6 +118,8 @@ pub(crate) struct Context {
     pub awaiting_javascript: RefCell<Vec<Rc<ConnectionState>>>,
     /// Notified to read the ring every millisecond while JavaScript processes a batch.
     pub ring_watch: Notify,
+    /// Whether the I/O thread holds the loop, so that a wake of JavaScript is a thread switch.
+    pub runs_on_io_thread: Cell<bool>,
     /// Whether the loop of the thread must stop after this turn.
     pub is_stopping: Cell<bool>,
     /// Whether `now` must be read again, because the thread has slept or finished a turn.
@@ -136,8 +138,9 @@ impl Context {
         announces_at_accept: bool,
         handoff: Arc<Handoff>,
         (access_log, statsd): (Option<AccessLog>, Option<Statsd>),
-        sockets: SocketSet,
+        poll: mio::Poll,
     ) -> Self {
+        let executor = Rc::new(Executor::default());
         let memory = Memory::new(&limits);
         let admission = Admission::new();
         Self {
@@ -164,7 +167,8 @@ impl Context {
             waiting_streams: Cell::new(0),
             body_buffering: BodyBuffering::default(),
             connections: RefCell::default(),
-            sockets: Rc::new(sockets),
+            sockets: Rc::new(SocketSet::new(poll, executor.budget())),
+            executor,
             parsed_head: RefCell::default(),
             read_scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             date: RefCell::new(Date::now()),
@@ -179,6 +183,7 @@ impl Context {
             to_wake: RefCell::default(),
             awaiting_javascript: RefCell::default(),
             ring_watch: Notify::new(),
+            runs_on_io_thread: Cell::new(true),
             is_stopping: Cell::new(false),
             is_clock_stale: Cell::new(true),
             now: Cell::new(Instant::now()),
@@ -190,12 +195,6 @@ impl Context {
     /// Returns the limits for connections of a server: its own, or the default ones.
     pub fn limits_of(&self, server_id: u32) -> Rc<Limits> {
         self.server_limits.borrow().get(&server_id).unwrap_or(&self.limits).clone()
-    }
-
-    /// Sends the settings of a server to the thread that requested them.
-    pub fn report_settings(&self, server_id: u32, reply: &SyncSender<Settings>) {
-        // The thread may have stopped waiting.
-        let _ = reply.try_send(self.limits_of(server_id).settings.clone());
     }
 
     /// Sets the limits of a server and of its open connections. `None` removes the limits and the

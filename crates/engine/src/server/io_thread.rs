@@ -1,16 +1,20 @@
-//! The I/O thread of a JavaScript environment: one loop over control messages, tasks, sockets and
-//! timers.
+//! The I/O loop of a JavaScript environment over control messages, tasks, sockets and timers, and
+//! the two threads that run it.
 //!
 //! [`IoThread`] is the handle that the JavaScript thread has. The I/O thread starts with the first
 //! listener and serves any number of servers. The environment's cleanup hook stops and joins it.
 
 mod commands;
 pub(crate) mod event_loop;
+mod shared_loop;
+mod standby;
 mod tasks;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,13 +28,17 @@ use crate::log::access::AccessLog;
 use crate::log::statsd::Statsd;
 use crate::pressure::limits::Limits;
 use crate::pressure::settings::Settings;
-use crate::runtime::sockets::SocketSet;
+use crate::runtime::handover::Signals;
+use crate::runtime::registrar::SocketRegistrar;
 use crate::runtime::thread_policy::use_batch_scheduling;
 use crate::scoreboard::Board;
 use crate::server::context::Context;
 use crate::transport::listener::{Acceptor, AcceptorHandle, AcceptorOptions, WorkerSlot};
 use crate::transport::tls::TlsServer;
 use bytes::Bytes;
+use shared_loop::SharedLoop;
+pub use shared_loop::{Presence, TurnResult};
+pub use standby::LoopMode;
 
 /// Options of an I/O thread.
 pub struct IoThreadOptions {
@@ -49,15 +57,20 @@ pub struct IoThreadOptions {
     pub access: Option<AccessLog>,
     /// The client that sends request metrics to statsd; `None` if `statsd_host` is not set.
     pub statsd: Option<Statsd>,
-    /// Wakes JavaScript, which then calls [`IoThread::take_events`]. The I/O thread calls it.
+    /// Which threads run the loop.
+    pub loop_mode: LoopMode,
+    /// Wakes JavaScript, which then calls [`IoThread::take_events`]. The thread that holds the loop
+    /// calls it.
     pub wake_javascript: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Handle of an I/O thread and its acceptor thread. Dropping it stops both.
 pub struct IoThread {
     handoff: Arc<Handoff>,
+    shared: Arc<SharedLoop>,
     acceptor: AcceptorHandle,
     thread: Option<JoinHandle<()>>,
+    mode: LoopMode,
 }
 
 impl IoThread {
@@ -79,7 +92,7 @@ impl IoThread {
         };
         let (slot, is_oversubscribed) = (worker_slot.slot.clone(), worker_slot.is_oversubscribed);
         options.ring.set_response_buffer(options.limits.settings.response_buffer_size as u32);
-        let (poll, registrar) = SocketSet::create()?;
+        let (poll, registrar) = SocketRegistrar::create()?;
         let handoff =
             Arc::new(Handoff::new(options.ring, slot, registrar, options.wake_javascript));
         in_flight::register_thread(&handoff);
@@ -101,21 +114,59 @@ impl IoThread {
         handoff.set_shortage(acceptor.shortage());
         let (limits, announces_at_accept) = (options.limits, options.announces_at_accept);
         let logs = (options.access, options.statsd);
-        let shared = handoff.clone();
+        let poll_fd = poll.as_raw_fd();
+        let context =
+            Rc::new(Context::new(limits, announces_at_accept, handoff.clone(), logs, poll));
+        event_loop::spawn_permanent_tasks(&context);
+        let mode = options.loop_mode;
+        context.runs_on_io_thread.set(mode == LoopMode::IoThread);
+        let shared = Arc::new(SharedLoop::new(context, handoff.clone(), poll_fd));
+        let standby = shared.clone();
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
             if is_oversubscribed {
                 use_batch_scheduling();
             }
-            let sockets = SocketSet::new(poll);
-            event_loop::run(&Rc::new(Context::new(
-                limits,
-                announces_at_accept,
-                shared,
-                logs,
-                sockets,
-            )));
+            standby::run(&standby, mode, is_oversubscribed);
         })?;
-        Ok(Self { handoff, acceptor, thread: Some(thread) })
+        Ok(Self { handoff, shared, acceptor, thread: Some(thread), mode })
+    }
+
+    /// The descriptor that becomes readable when the loop has something to do. In the mode
+    /// [`LoopMode::Movable`] the JavaScript thread watches it and calls
+    /// [`IoThread::turn_or_stop_polling`].
+    #[must_use]
+    pub fn poll_fd(&self) -> RawFd {
+        self.shared.poll_fd
+    }
+
+    /// What the JavaScript thread does, as it must note for the I/O thread.
+    #[must_use]
+    pub fn presence(&self) -> Arc<Presence> {
+        self.shared.presence.clone()
+    }
+
+    /// Runs a turn on the JavaScript thread because a timer is due, unless the I/O thread holds the
+    /// loop.
+    pub fn turn_for_timer(&self) -> TurnResult {
+        self.shared.turn_for_timer()
+    }
+
+    /// Runs a turn on the JavaScript thread because the poll set is readable. If the I/O thread
+    /// holds the loop, `watch(false)` must end the watch of the poll set.
+    pub fn turn_or_stop_polling(&self, watch: impl Fn(bool)) -> TurnResult {
+        self.shared.turn_or_stop_polling(watch)
+    }
+
+    /// Runs a turn on the JavaScript thread if the I/O thread has given the loop back.
+    /// `watch(true)` must then begin to watch the poll set.
+    pub fn turn_and_poll(&self, watch: impl Fn(bool)) -> TurnResult {
+        self.shared.turn_and_poll(watch)
+    }
+
+    /// Returns how often the I/O thread has taken the loop over from the JavaScript thread.
+    #[must_use]
+    pub fn takeovers(&self) -> u64 {
+        self.shared.takeovers.load(Ordering::Relaxed)
     }
 
     /// Accepts plain connections from a listening descriptor for the server `server_id`.
@@ -131,7 +182,7 @@ impl IoThread {
 
     /// Sets the TLS configuration of a server. Open connections keep the earlier one.
     pub fn set_tls(&self, server_id: u32, server: TlsServer) {
-        self.handoff.send(ControlMessage::Secure { server_id, server: Box::new(server) });
+        self.send(ControlMessage::Secure { server_id, server: Box::new(server) });
     }
 
     /// Stops accepting for a server, whose connections stay open. Returns the number of connections
@@ -139,25 +190,25 @@ impl IoThread {
     #[must_use]
     pub fn unlisten(&self, server_id: u32) -> u64 {
         let accepted = self.acceptor.remove(server_id);
-        self.handoff.send(ControlMessage::Forget { server_id });
+        self.send(ControlMessage::Forget { server_id });
         accepted
     }
 
     /// Sets the limits of a server and of its open connections.
     pub fn set_limits(&self, server_id: u32, limits: Limits) {
-        self.handoff.send(ControlMessage::Configure { server_id, limits: Box::new(limits) });
+        self.send(ControlMessage::Configure { server_id, limits: Box::new(limits) });
     }
 
     /// Sets whether JavaScript receives an event for each request to a server that the engine
     /// refuses.
     pub fn report_refusals(&self, server_id: u32, on: bool) {
-        self.handoff.send(ControlMessage::ReportRefusals { server_id, on });
+        self.send(ControlMessage::ReportRefusals { server_id, on });
     }
 
     /// Aborts the connections of a server: all, or with `idle_only` those without a request in
     /// flight.
     pub fn abort_connections(&self, server_id: u32, idle_only: bool) {
-        self.handoff.send(ControlMessage::CloseConnections { server_id, idle_only });
+        self.send(ControlMessage::CloseConnections { server_id, idle_only });
     }
 
     /// Stops accepting until [`IoThread::resume`]. New connections stay in the kernel's accept
@@ -176,23 +227,34 @@ impl IoThread {
     /// idle connections.
     pub fn drain(&self, idle: Duration) {
         self.acceptor.close_listeners();
-        self.handoff.send(ControlMessage::Drain(idle));
+        self.send(ControlMessage::Drain(idle));
     }
 
     /// Returns the settings that the I/O thread has for a server. Only tests use it.
     #[must_use]
     pub fn settings(&self, server_id: u32) -> Option<Settings> {
-        self.handoff.request_settings(server_id)
+        let (reply, settings) = sync_channel(1);
+        self.send(ControlMessage::ReportSettings(server_id, reply));
+        settings.recv_timeout(MAX_REPLY_WAIT).ok()
     }
 
     /// Reopens the file of the access log, after a log rotation.
     pub fn reopen_access_log(&self) {
-        self.handoff.send(ControlMessage::ReopenLog);
+        self.send(ControlMessage::ReopenLog);
     }
 
-    /// Wakes the I/O thread to read the ring.
-    pub fn wake(&self) {
-        self.handoff.wake();
+    /// Sends the responses in the ring: by a turn on this thread, or by a wake of the I/O thread.
+    pub fn wake(&self) -> TurnResult {
+        if self.mode == LoopMode::IoThread {
+            self.handoff.wake();
+            return TurnResult::HeldElsewhere;
+        }
+        self.shared.turn_or_wake()
+    }
+
+    fn send(&self, message: ControlMessage) {
+        self.handoff.push_control(message);
+        self.wake();
     }
 
     /// Passes a copy of a large response chunk beside the ring. The next record for a large chunk
@@ -250,7 +312,9 @@ impl IoThread {
     /// accept at once.
     pub fn stop(&mut self) {
         self.acceptor.stop();
+        self.shared.is_stopping.store(true, Ordering::SeqCst);
         self.handoff.send(ControlMessage::Stop);
+        self.handoff.wake_poller();
         if let Some(thread) = self.thread.take() {
             // The panic hook has already reported a panic of the thread.
             let _ = thread.join();
@@ -264,5 +328,7 @@ impl Drop for IoThread {
     }
 }
 
+/// Maximum time to wait for a reply of the I/O thread.
+const MAX_REPLY_WAIT: Duration = Duration::from_secs(1);
 /// Maximum time that the JavaScript thread blocks for space in the ring.
 pub const MAX_RING_WAIT: Duration = Duration::from_secs(2);

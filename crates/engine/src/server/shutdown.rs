@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::bridge::event_batch::EventBatch;
-use crate::runtime::timers::sleep;
 use crate::server::context::Context;
 use crate::server::io_thread::event_loop::read_ring;
 
@@ -32,7 +31,7 @@ pub(crate) async fn exit_orphaned_process(ctx: Rc<Context>) {
     let end = Instant::now() + ORPHAN_GRACE_TIME;
     let is_busy = || ctx.connections.borrow().iter().any(|(_, entry)| entry.is_busy());
     while is_busy() && Instant::now() < end {
-        sleep(&ctx, ORPHAN_POLL_INTERVAL).await;
+        ctx.timers.sleep(ORPHAN_POLL_INTERVAL).await;
         read_ring(&ctx);
     }
     ctx.flush_logs_before_exit();

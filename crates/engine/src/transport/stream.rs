@@ -10,7 +10,6 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::bridge::ring::SocketOption;
-use crate::runtime::executor;
 use crate::runtime::sockets::Socket;
 use crate::transport::socket_queues::{unacknowledged, unread};
 use crate::transport::tls::TlsStream;
@@ -179,7 +178,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(executor::poll_budget(cx));
+        ready!(self.socket().budget().poll_operation(cx));
         let count = ready!(Stream::poll_read(self.get_mut(), cx, buf.initialize_unfilled()))?;
         buf.advance(count);
         Poll::Ready(Ok(()))
@@ -200,7 +199,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(executor::poll_budget(cx));
+        ready!(self.socket().budget().poll_operation(cx));
         match self.get_mut() {
             Self::Plain(socket) => socket.poll_write(cx, slices),
             Self::Tls(stream) => stream.poll_write_buffered(cx, slices),

@@ -12,7 +12,6 @@ mod client_verifier;
 mod config;
 mod cryptography;
 mod handshake;
-mod handshake_rate;
 mod info;
 mod sni;
 mod stream;

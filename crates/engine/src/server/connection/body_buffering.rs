@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 
 use super::{ConnectionState, Exchange, TableEntry};
 use crate::exchange::request_head::RequestHead;
-use crate::runtime::timers::sleep;
 use crate::server::context::Context;
 
 /// Requests that wait for their bodies, the earliest deadline first.
@@ -99,7 +98,7 @@ pub(crate) async fn end_body_buffering(ctx: Rc<Context>) {
         };
         let now = ctx.now_ms();
         if until > now {
-            sleep(&ctx, Duration::from_millis(until - now)).await;
+            ctx.timers.sleep(Duration::from_millis(until - now)).await;
             continue;
         }
         let Some(waiting) = ctx.body_buffering.queue.borrow_mut().pop_front() else { continue };

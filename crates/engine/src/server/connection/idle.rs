@@ -7,7 +7,6 @@ use std::rc::Rc;
 use super::{Connection, ConnectionPermit, ConnectionState};
 use crate::pressure::admission::WaitKind;
 use crate::pressure::limits::Limits;
-use crate::runtime::executor;
 use crate::runtime::slot_map::slot_of;
 use crate::runtime::sockets::RegisteredFd;
 use crate::server::context::Context;
@@ -148,7 +147,7 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> 
     }
     let stream = Stream::Plain(descriptor.into_socket(matches!(peer, PeerAddr::Ip(_))));
     let connection = Connection::resumed(shared.clone(), permit, stream, is_past_proxy_header);
-    executor::spawn(super::Task(Some(connection)));
+    ctx.executor.spawn(super::Task(Some(connection)));
     Some(shared)
 }
 

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use super::ConnectionState;
 use crate::bridge::event_batch::EventBatch;
 use crate::pressure::admission::AddressShare;
-use crate::runtime::executor;
 use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
 
@@ -70,7 +69,7 @@ impl Drop for ConnectionPermit {
         if ctx.handoff.lacks_descriptors() {
             // The task runs after this function, when the connection's descriptor is free.
             let handoff = ctx.handoff.clone();
-            executor::spawn(async move { handoff.descriptor_freed() });
+            ctx.executor.spawn(async move { handoff.descriptor_freed() });
         }
         if ctx.is_draining.get() && ctx.has_no_connections() {
             ctx.emit(EventBatch::push_idle);

@@ -1,7 +1,7 @@
-//! The loop of an I/O thread: control messages, tasks, sockets and timers, until the thread stops.
+//! The turns of a loop: control messages, tasks, sockets and timers, on whichever thread holds the
+//! loop.
 
 use std::rc::Rc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::commands::apply_command;
@@ -11,63 +11,109 @@ use crate::bridge::in_flight;
 use crate::log::access::AccessLog;
 use crate::pressure::limits::IDLE_DRAIN_TIME;
 use crate::pressure::memory::evict_over_limit;
-use crate::runtime::executor::{self, AbortOnPanic, spawn_critical};
-use crate::runtime::sockets::SocketSet;
+use crate::runtime::executor::AbortOnPanic;
+use crate::runtime::handover::{Signals, Sleeper};
+use crate::runtime::movable::Held;
+use crate::runtime::sockets::TasklessEvent;
 use crate::server::connection::{
-    abort_connections, begin_connection, close_accepted, end_body_buffering,
+    abort_connections, begin_connection, close_accepted, end_body_buffering, resume,
 };
 use crate::server::context::Context;
 use crate::server::shutdown::{drain, exit_orphaned_process};
 use crate::transport::listener::AcceptedConnection;
 use crate::transport::tls::abort_expired_handshakes;
 
-/// Runs the loop until the thread stops. Each turn runs the ready tasks, then handles sockets,
-/// messages of other threads and timers. It waits for them only if no task is ready.
-pub(super) fn run(ctx: &Rc<Context>) {
-    let _abort = AbortOnPanic;
-    spawn_critical(deliver_events(ctx.clone()));
-    spawn_critical(watch_ring(ctx.clone()));
-    spawn_critical(end_batching_delays(ctx.clone()));
-    spawn_critical(run_clock(ctx.clone()));
-    spawn_critical(end_body_buffering(ctx.clone()));
-    spawn_critical(evict_over_limit(ctx.clone()));
-    spawn_critical(abort_expired_handshakes(ctx.clone()));
-    while !ctx.is_stopping.get() {
-        executor::run_turn();
-        // The turn has taken a while, and the wait may.
-        ctx.is_clock_stale.set(true);
-        if executor::has_ready_tasks() {
-            poll_sockets(ctx);
-        } else {
-            wait(ctx);
-        }
-        ctx.timers.wake_due(ctx.now());
-    }
-    stop(ctx);
+/// Starts the permanent tasks of the loop.
+pub(super) fn spawn_permanent_tasks(ctx: &Rc<Context>) {
+    let executor = &ctx.executor;
+    executor.spawn_critical(deliver_events(ctx.clone()));
+    executor.spawn_critical(watch_ring(ctx.clone()));
+    executor.spawn_critical(end_batching_delays(ctx.clone()));
+    executor.spawn_critical(run_clock(ctx.clone()));
+    executor.spawn_critical(end_body_buffering(ctx.clone()));
+    executor.spawn_critical(evict_over_limit(ctx.clone()));
+    executor.spawn_critical(abort_expired_handshakes(ctx.clone()));
 }
 
-/// Waits for a socket, a timer or a message of another thread, and handles it.
-fn wait(ctx: &Rc<Context>) {
+/// Runs turns on the JavaScript thread until nothing is left to do, or for a while. `polls` first
+/// takes the events of the poll set.
+pub(super) fn run_turns(ctx: &Rc<Context>, polls: bool) {
+    let _abort = AbortOnPanic;
     let handoff = &ctx.handoff;
-    // Sleep before the thread is marked as sleeping: it then finds the messages that arrive
-    // meanwhile without a wake.
-    if ctx.handshakes.are_dense(|| ctx.to_clock_ms(Instant::now())) {
-        thread::sleep(HANDSHAKE_BATCHING_TIME);
+    handoff.end_sleep();
+    ctx.is_clock_stale.set(true);
+    if polls {
+        dispatch_events(ctx, Some(Duration::ZERO));
     }
-    let time = if handoff.prepare_sleep() {
-        ctx.timers.time_until_next(Instant::now())
+    for _ in 0..MAX_TURNS_ON_JAVASCRIPT {
+        handle_wake(ctx);
+        read_ring(ctx);
+        ctx.timers.wake_due(ctx.now());
+        ctx.executor.run_turn();
+        ctx.is_clock_stale.set(true);
+        if !ctx.executor.has_ready_tasks() {
+            if handoff.prepare_sleep(Sleeper::JavaScript) {
+                return;
+            }
+            handoff.end_sleep();
+        }
+    }
+    // JavaScript has a turn of its event loop first.
+    handoff.prepare_sleep(Sleeper::JavaScript);
+    handoff.wake_poller();
+}
+
+/// Runs turns on the I/O thread until the loop stops, or until `try_give_back` has given it back.
+/// Each turn runs the ready tasks, then handles sockets, messages of other threads and timers. It
+/// waits for them only if no task is ready, and for at most `max_wait`.
+pub(super) fn run_busy<'a>(
+    mut held: Held<'a, Rc<Context>>,
+    max_wait: impl Fn() -> Option<Duration>,
+    try_give_back: impl Fn(Held<'a, Rc<Context>>) -> Option<Held<'a, Rc<Context>>>,
+) -> Option<Held<'a, Rc<Context>>> {
+    let _abort = AbortOnPanic;
+    held.handoff.end_sleep();
+    while !held.is_stopping.get() {
+        held.executor.run_turn();
+        // The turn has taken a while, and the wait may.
+        held.is_clock_stale.set(true);
+        if held.executor.has_ready_tasks() {
+            poll_sockets(&held);
+        } else {
+            held = try_give_back(held)?;
+            wait(&held, max_wait());
+        }
+        held.timers.wake_due(held.now());
+    }
+    Some(held)
+}
+
+/// Waits for a socket, a timer or a message of another thread, at most for `most`, and handles it.
+fn wait(ctx: &Rc<Context>, most: Option<Duration>) {
+    let handoff = &ctx.handoff;
+    let time = if handoff.prepare_sleep(Sleeper::IoThread) {
+        let until_timer = ctx.timers.time_until_next(Instant::now());
+        until_timer.into_iter().chain(most).min()
     } else {
         Some(Duration::ZERO)
     };
-    SocketSet::dispatch_events(ctx, time);
+    dispatch_events(ctx, time);
     handoff.end_sleep();
     handle_wake(ctx);
 }
 
 /// Polls the sockets without waiting, and handles messages of other threads.
 pub(super) fn poll_sockets(ctx: &Rc<Context>) {
-    SocketSet::dispatch_events(ctx, Some(Duration::ZERO));
+    dispatch_events(ctx, Some(Duration::ZERO));
     handle_wake(ctx);
+}
+
+/// Waits for events of the sockets, up to `time` (forever for `None`), and wakes their tasks.
+fn dispatch_events(ctx: &Rc<Context>, time: Option<Duration>) {
+    ctx.sockets.dispatch_events(time, |event| match event {
+        TasklessEvent::Idle(id) => drop(resume(ctx, id)),
+        TasklessEvent::Unclaimed => ctx.handoff.wake(),
+    });
 }
 
 /// Handles the messages of other threads if one of them has woken this thread.
@@ -113,10 +159,13 @@ fn handle_control_messages(ctx: &Rc<Context>) {
             ControlMessage::Orphaned => {
                 begin_accepted(ctx, &mut accepted);
                 drain(ctx, IDLE_DRAIN_TIME);
-                spawn_critical(exit_orphaned_process(ctx.clone()));
+                ctx.executor.spawn_critical(exit_orphaned_process(ctx.clone()));
             }
             ControlMessage::ListInFlight(reply) => in_flight::reply_to(ctx, &reply),
-            ControlMessage::ReportSettings(id, reply) => ctx.report_settings(id, &reply),
+            ControlMessage::ReportSettings(id, reply) => {
+                // The thread that asked may have stopped waiting.
+                let _ = reply.try_send(ctx.limits_of(id).settings.clone());
+            }
             ControlMessage::ReopenLog => {
                 let reopened = ctx.access_log.borrow_mut().as_mut().map(AccessLog::reopen);
                 if let Some(Err(error)) = reopened {
@@ -133,13 +182,15 @@ fn handle_control_messages(ctx: &Rc<Context>) {
     wake_awaiting_javascript(ctx);
 }
 
-/// Sends pending responses, aborts all connections and writes the logs before the thread exits.
-fn stop(ctx: &Rc<Context>) {
+/// Sends pending responses, aborts all connections and writes the logs before the loop is dropped.
+pub(super) fn stop(ctx: &Rc<Context>) {
+    let _abort = AbortOnPanic;
     // Send responses from the ring, as far as the sockets accept them.
-    executor::run_ready();
+    read_ring(ctx);
+    ctx.executor.run_ready();
     // Idle connections have no task that could be canceled.
     abort_connections(ctx, |one| one.serving().is_none());
-    executor::cancel_all();
+    ctx.executor.cancel_all();
     ctx.flush_logs_before_exit();
 }
 
@@ -178,7 +229,5 @@ pub(super) fn wake_awaiting_javascript(ctx: &Context) {
     }
 }
 
-/// Time for which TLS handshake messages are batched while handshakes are dense. Otherwise each
-/// message would wake this thread, and then JavaScript. Linux adds the thread's timer slack of 50
-/// us.
-const HANDSHAKE_BATCHING_TIME: Duration = Duration::from_micros(200);
+/// Maximum turns before JavaScript has a turn of its event loop.
+const MAX_TURNS_ON_JAVASCRIPT: usize = 16;

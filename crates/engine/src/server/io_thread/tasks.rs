@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::event_loop::{poll_sockets, read_ring, wake_awaiting_javascript};
 use crate::log::access::AccessLog;
 use crate::runtime::executor::yield_now;
-use crate::runtime::timers::sleep;
 use crate::server::connection::advance_wheel;
 use crate::server::context::{BATCHING_DELAY, Context};
 
@@ -26,11 +25,13 @@ pub(super) async fn deliver_events(ctx: Rc<Context>) {
             Poll::Pending
         })
         .await;
-        // A single request does not wait to be batched.
+        // A single request does not wait to be batched, and no request does where a batch costs no
+        // thread switch.
+        let is_on_io_thread = ctx.runs_on_io_thread.get();
         let mut batched_len = 0;
         for _ in 0..MAX_BATCHING_TURNS {
             let len = ctx.batch.borrow().text.len();
-            if len == batched_len || !ctx.has_several_requests() {
+            if len == batched_len || !is_on_io_thread || !ctx.has_several_requests() {
                 break;
             }
             batched_len = len;
@@ -40,7 +41,7 @@ pub(super) async fn deliver_events(ctx: Rc<Context>) {
         ctx.deliver_batch();
         ctx.is_clock_stale.set(true);
         // Only with several requests can a finished response wait for another request's handler.
-        if ctx.has_several_requests() {
+        if is_on_io_thread && ctx.has_several_requests() {
             ctx.ring_watch.notify_one();
         }
         ctx.tunnel_chunks.set(0);
@@ -51,7 +52,7 @@ pub(super) async fn deliver_events(ctx: Rc<Context>) {
 pub(super) async fn end_batching_delays(ctx: Rc<Context>) {
     loop {
         ctx.batching_delay_started.notified().await;
-        sleep(&ctx, BATCHING_DELAY).await;
+        ctx.timers.sleep(BATCHING_DELAY).await;
         ctx.end_batching_delay();
     }
 }
@@ -63,7 +64,7 @@ pub(super) async fn watch_ring(ctx: Rc<Context>) {
         ctx.ring_watch.notified().await;
         while ctx.handoff.is_batch_out() {
             let takes = ctx.handoff.takes();
-            sleep(&ctx, RING_POLL_INTERVAL).await;
+            ctx.timers.sleep(RING_POLL_INTERVAL).await;
             if read_ring(&ctx) || takes != ctx.handoff.takes() {
                 wake_awaiting_javascript(&ctx);
             }
@@ -87,7 +88,7 @@ pub(super) async fn run_clock(ctx: Rc<Context>) {
         // While the clock ticks, it finds accepted connections, so the accept need not wake the
         // thread. It must if JavaScript receives connections at their accept.
         ctx.handoff.set_polls_accepted(!ctx.announces_at_accept);
-        sleep(&ctx, CLOCK_TICK).await;
+        ctx.timers.sleep(CLOCK_TICK).await;
         ctx.handoff.wake_for_accepted();
         ctx.flush_logs();
         ctx.handoff.shrink(false);

@@ -1,6 +1,5 @@
 //! Buffers for the bytes of a TLS connection between rustls and the socket.
 
-use std::cell::RefCell;
 use std::io;
 use std::task::Poll;
 
@@ -69,18 +68,7 @@ pub(super) fn drain(
     result
 }
 
-/// Passes the scratch buffer of the thread to `work`. No connection needs its content afterwards.
-pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
-    thread_local! {
-        static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.resize(SCRATCH_BYTES, 0);
-        work(scratch)
-    })
-}
-
 /// The largest capacity, in bytes, that is kept for an empty buffer.
 const MAX_RETAINED_TLS_BUFFER_BYTES: usize = 1_024;
-/// The size of the scratch buffer, in bytes: four full records with the overhead of TLS.
-const SCRATCH_BYTES: usize = 66_560;
+/// The size of the scratch memory, in bytes: four full records with the overhead of TLS.
+pub(super) const SCRATCH_BYTES: usize = 66_560;

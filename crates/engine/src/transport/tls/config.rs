@@ -75,6 +75,8 @@ pub struct TlsServer {
     config: Arc<ServerConfig>,
     /// The same configuration, with cipher suites in the client's order of preference.
     by_client_preference: Arc<ServerConfig>,
+    /// Chooses the certificate in both.
+    resolver: Arc<SniResolver>,
     /// Whether a connection that closes without `close_notify` is an error.
     pub(crate) requires_close_notify: bool,
     /// Verifies clients, if a certificate is requested.
@@ -108,7 +110,8 @@ impl TlsServer {
             Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
             None => builder.with_client_cert_verifier(Arc::new(NoClientAuth)),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(SniResolver::new(certificates)));
+        let resolver = Arc::new(SniResolver::new(certificates));
+        let mut config = builder.with_cert_resolver(resolver.clone());
         config.alpn_protocols.clone_from(&material.protocols);
         config.ignore_client_order = true;
         // Sessions are stored only in tickets, which every worker can decrypt.
@@ -125,7 +128,13 @@ impl TlsServer {
         by_client_preference.ignore_client_order = !material.ciphers.is_empty();
         let (config, by_client_preference) = (Arc::new(config), Arc::new(by_client_preference));
         let requires_close_notify = material.requires_close_notify;
-        Ok(Self { config, by_client_preference, requires_close_notify, client_verifier })
+        Ok(Self { config, by_client_preference, resolver, requires_close_notify, client_verifier })
+    }
+
+    /// Takes the host name that the client requested (SNI), if the last handshake step of this
+    /// configuration has read it.
+    pub(super) fn take_requested_name(&self) -> Option<Box<str>> {
+        self.resolver.take_requested_name()
     }
 
     /// The configuration for a client whose first bytes are `first`.

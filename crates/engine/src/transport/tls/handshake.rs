@@ -15,14 +15,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::handshake_rate::HandshakeRate;
 use super::{TlsServer, TlsStream};
 use crate::guard::Refusal;
 use crate::guard::proxy_protocol::{self, ProxyHeader};
 use crate::pressure::settings::ProxyProtocol;
-use crate::runtime::executor::{self, TaskWaker};
+use crate::runtime::executor::TaskWaker;
 use crate::runtime::sockets::Socket;
-use crate::runtime::timers::with_timeout;
 use crate::server::connection::{self, ConnectionPermit};
 use crate::server::context::Context;
 use crate::transport::stream::Stream;
@@ -35,7 +33,6 @@ pub(crate) struct Handshakes {
     max_open: usize,
     /// Wakes `abort_expired_handshakes` when deadlines have been shortened.
     deadlines_changed: Notify,
-    rate: HandshakeRate,
 }
 
 /// One handshake as the queue holds it. A finished one may stay in the queue until its deadline.
@@ -62,14 +59,7 @@ impl Handshakes {
             open_count: Cell::new(0),
             max_open: max_open.max(1),
             deadlines_changed: Notify::new(),
-            rate: HandshakeRate::default(),
         }
-    }
-
-    /// Whether several handshakes are in progress and arrive so fast that their messages come close
-    /// together.
-    pub fn are_dense(&self, now: impl FnOnce() -> u64) -> bool {
-        self.len() >= MIN_CONCURRENT_FOR_DENSE && self.rate.is_dense(now())
     }
 
     /// The number of handshakes in progress.
@@ -151,12 +141,13 @@ pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
         let now = ctx.now_ms();
         if deadline_ms > now {
             // Woken earlier only when all deadlines have been shortened.
-            let _ = with_timeout(
-                &ctx,
-                Duration::from_millis(deadline_ms - now),
-                handshakes.deadlines_changed.notified(),
-            )
-            .await;
+            let _ = ctx
+                .timers
+                .with_timeout(
+                    Duration::from_millis(deadline_ms - now),
+                    handshakes.deadlines_changed.notified(),
+                )
+                .await;
             continue;
         }
         let Some(pending) = handshakes.queue.borrow_mut().pop_front() else { continue };
@@ -184,7 +175,7 @@ enum HandshakeStage {
     /// The client has sent no byte: until it does, the connection is only a socket.
     AwaitingFirstByte(Socket, Rc<TlsServer>),
     /// rustls processes the handshake.
-    InProgress(Box<TlsStream>),
+    InProgress(Box<TlsStream>, Rc<TlsServer>),
     /// The connection has been passed to its protocol.
     HandedOver,
 }
@@ -200,9 +191,15 @@ pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
     let (stage, first_bytes) = (HandshakeStage::AwaitingFirstByte(socket, server), Vec::new());
     let awaits_proxy =
         ctx.limits_of(permit.server_id()).parse_policy.proxy_protocol != ProxyProtocol::Off;
-    let handshake =
-        HandshakeTask { ctx, permit: Some(permit), pending, stage, first_bytes, awaits_proxy };
-    executor::spawn(handshake);
+    let executor = ctx.executor.clone();
+    executor.spawn(HandshakeTask {
+        ctx,
+        permit: Some(permit),
+        pending,
+        stage,
+        first_bytes,
+        awaits_proxy,
+    });
 }
 
 impl HandshakeTask {
@@ -235,17 +232,13 @@ impl HandshakeTask {
                 self.start_serving(Stream::Plain(socket), Some(Refusal::PlainHttpOnTlsPort));
                 return Poll::Ready(Ok(()));
             }
-            self.ctx.handshakes.rate.count(self.ctx.now_ms());
-            self.stage = HandshakeStage::InProgress(Box::new(TlsStream::new(
-                socket,
-                &server,
-                &self.first_bytes,
-            )?));
+            let stream = Box::new(TlsStream::new(socket, &server, &self.first_bytes)?);
+            self.stage = HandshakeStage::InProgress(stream, server);
         }
-        if let HandshakeStage::InProgress(stream) = &mut self.stage {
-            ready!(stream.poll_handshake(cx, &mut self.first_bytes))?;
+        if let HandshakeStage::InProgress(stream, server) = &mut self.stage {
+            ready!(stream.poll_handshake(cx, server, &mut self.first_bytes))?;
         }
-        if let HandshakeStage::InProgress(stream) =
+        if let HandshakeStage::InProgress(stream, _) =
             std::mem::replace(&mut self.stage, HandshakeStage::HandedOver)
         {
             self.start_serving(Stream::Tls(stream), None);
@@ -313,8 +306,6 @@ impl Drop for HandshakeTask {
 const MIN_EVICTION_AGE_MS: u64 = 1_000;
 /// From this multiple of the handshake limit on, a handshake of any age is evicted.
 const MAX_OVERLOAD_FACTOR: usize = 4;
-/// With fewer handshakes in progress, gathering their messages would only delay each client.
-const MIN_CONCURRENT_FOR_DENSE: usize = 4;
 /// The size of the first read. Most `ClientHello`s are shorter; the rest of a longer one is read
 /// later.
 const FIRST_READ_BYTES: usize = 2_048;

@@ -1,8 +1,7 @@
 //! Chooses the certificate for the host name that a client requests (SNI, RFC 6066 section 3).
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -15,6 +14,9 @@ pub(super) struct SniResolver {
     /// The indices in `certificates` by host name, in configured order. A name that begins with
     /// `*.` matches any first label.
     indices_by_name: HashMap<String, Vec<usize>>,
+    /// The host name of the `ClientHello` that was read last. rustls does not report it for
+    /// unbuffered connections.
+    requested_name: Mutex<Option<Box<str>>>,
 }
 
 impl SniResolver {
@@ -27,7 +29,12 @@ impl SniResolver {
                 indices_by_name.entry(name).or_default().push(index);
             }
         }
-        Self { certificates: all, indices_by_name }
+        Self { certificates: all, indices_by_name, requested_name: Mutex::default() }
+    }
+
+    /// Takes the host name that a client requested, if the last handshake step has read it.
+    pub fn take_requested_name(&self) -> Option<Box<str>> {
+        self.requested_name.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The certificates for a name: exact matches, or else those with a wildcard as first label
@@ -59,25 +66,9 @@ impl SniResolver {
 impl ResolvesServerCert for SniResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name();
-        ASKED_FOR.set(name.map(Box::from));
+        *self.requested_name.lock().unwrap_or_else(PoisonError::into_inner) = name.map(Box::from);
         // Host names are case-insensitive. A client sends no trailing dot (RFC 6066 section 3).
         let name = name.map(str::to_ascii_lowercase);
         self.choose(name.as_deref(), hello.signature_schemes())
     }
-}
-
-thread_local! {
-    /// The host name of the `ClientHello` that this thread has read last. rustls does not report it
-    /// for unbuffered connections.
-    static ASKED_FOR: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
-}
-
-/// Clears the host name before a handshake step.
-pub(super) fn forget_server_name() {
-    ASKED_FOR.set(None);
-}
-
-/// Takes the host name that the client requested, if the last handshake step has read it.
-pub(super) fn server_name() -> Option<Box<str>> {
-    ASKED_FOR.take()
 }

@@ -10,9 +10,9 @@ use rustls::ProtocolVersion;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 
-use super::buffers::{drain, encode, encode_data, required_space, with_scratch};
+use super::TlsServer;
+use super::buffers::{SCRATCH_BYTES, drain, encode, encode_data, required_space};
 use super::client_verifier::{ClientVerdict, ClientVerifier};
-use super::{TlsServer, sni};
 use crate::runtime::sockets::Socket;
 
 /// A TLS connection over TCP, from the first byte of its handshake.
@@ -84,11 +84,12 @@ impl TlsStream {
     pub fn poll_handshake(
         &mut self,
         cx: &mut Context<'_>,
+        server: &TlsServer,
         first: &mut Vec<u8>,
     ) -> Poll<io::Result<()>> {
         if !first.is_empty() {
             let mut first = std::mem::take(first);
-            let result = self.process_handshake_input(&mut first);
+            let result = self.process_handshake_input(server, &mut first);
             self.send_alert(cx, result)?;
         }
         loop {
@@ -105,22 +106,21 @@ impl TlsStream {
             if self.unprocessed.len() > MAX_HANDSHAKE_BYTES {
                 return Poll::Ready(Err(io::Error::other("the handshake is too long")));
             }
-            let result = with_scratch(|scratch| {
+            let result = self.socket.set().clone().with_scratch(SCRATCH_BYTES, |scratch| {
                 let count = ready!(self.socket.poll_read(cx, &mut scratch[..MIN_READ_BYTES]))?;
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
-                Poll::Ready(self.process_handshake_input(&mut scratch[..count]))
+                Poll::Ready(self.process_handshake_input(server, &mut scratch[..count]))
             });
             let result = ready!(result);
             self.send_alert(cx, result)?;
         }
     }
 
-    fn process_handshake_input(&mut self, input: &mut [u8]) -> io::Result<()> {
-        sni::forget_server_name();
+    fn process_handshake_input(&mut self, server: &TlsServer, input: &mut [u8]) -> io::Result<()> {
         let result = self.process_input(input, &mut []);
-        if let Some(name) = sni::server_name() {
+        if let Some(name) = server.take_requested_name() {
             self.server_name = Some(name);
         }
         result.map(drop)
@@ -167,7 +167,7 @@ impl TlsStream {
             if self.out.len() > MAX_PENDING_OUTPUT_BYTES {
                 ready!(self.poll_flush_output(cx))?;
             }
-            let count = ready!(with_scratch(|scratch| {
+            let count = ready!(self.socket.set().clone().with_scratch(SCRATCH_BYTES, |scratch| {
                 let room = buf.len().clamp(MIN_READ_BYTES, scratch.len());
                 let count = ready!(self.socket.poll_read(cx, &mut scratch[..room]))?;
                 if count == 0 {
@@ -303,7 +303,7 @@ impl TlsStream {
             return self.encrypt_slice(&one[..one.len().min(MAX_PLAINTEXT_BYTES)]);
         }
         // Head and body go in one record.
-        with_scratch(|scratch| {
+        self.socket.set().clone().with_scratch(SCRATCH_BYTES, |scratch| {
             let mut len = 0;
             for slice in slices {
                 let count = slice.len().min(MAX_PLAINTEXT_BYTES - len);

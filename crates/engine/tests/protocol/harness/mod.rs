@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use monoceros_engine::bridge::event_batch::EventBatch;
 use monoceros_engine::log::access::AccessLog;
 use monoceros_engine::pressure::limits::Limits;
-use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions};
+use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions, LoopMode};
 use socket2::SockRef;
 
 pub use client::{Client, End, SMALL};
@@ -95,6 +95,7 @@ impl Engine {
             lifeline: None,
             access: setup.access,
             statsd: None,
+            loop_mode: LoopMode::IoThread,
             // A full pipe holds a wake already.
             wake_javascript: Box::new(move || drop((&waker).write(&[0]))),
         })

@@ -191,7 +191,7 @@ impl Js {
             return;
         }
         self.woken = self.tail;
-        if self.memory.word(ring_word::SLEEPING).load(Ordering::SeqCst) == 1 {
+        if self.memory.word(ring_word::LOOP_STATE).load(Ordering::SeqCst) != 0 {
             self.io.wake();
         }
     }
