@@ -19,6 +19,9 @@ export const OTHER_VARIABLES: Readonly<Record<string, string>> = {
   MONOCEROS_CMD_ARGS: 'more command line arguments, split as a shell does.',
   MONOCEROS_HANDOVER:
     'set by an arbiter for a new arbiter that it starts: the sockets and totals to take over.',
+  MONOCEROS_LOOP:
+    'with the value `io-thread`, the native engine always serves on a thread of its own, for ' +
+    'comparisons.',
   MONOCEROS_WORKER: 'set for workers: the number of the slot, from 1.',
 }
 

@@ -15,8 +15,7 @@
 //! 2. [`log`]: access log, statsd and their sockets. Also `exchange` and `http1` (for log lines).
 //! 3. [`scoreboard`]: counters that the workers and the arbiter share.
 //! 4. [`watcher`]: reports of a blocked event loop. Also `bridge` (requests in flight).
-//! 5. [`runtime`]: executor, poll set, timers, slot map. Also `bridge` and `server` (what a socket
-//!    event or a timer wakes).
+//! 5. [`runtime`]: executor, poll set, clock, slot map. Also `bridge` (the ids of a slot map).
 //! 6. [`pressure`]: limits, admission, memory budget. Also `transport`, `exchange`, `guard`,
 //!    `bridge` and `server` (what it admits or evicts).
 //! 7. [`transport`]: listeners, TCP and unix sockets, TLS. Also `guard` (PROXY protocol), `bridge`

@@ -72,9 +72,10 @@ pub(crate) fn register_thread(handoff: &Arc<Handoff>) {
 
 /// Sends the I/O thread's requests in flight to the thread that asked.
 pub(crate) fn reply_to(ctx: &Context, reply: &SyncSender<Vec<InFlightRequest>>) {
-    ctx.refresh_clock();
-    let now = ctx.now();
+    ctx.clock.refresh();
+    let now = ctx.clock.now();
     let requests = ctx
+        .tables
         .connections
         .borrow()
         .iter()

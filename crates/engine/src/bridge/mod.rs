@@ -3,5 +3,6 @@
 pub mod event_batch;
 pub(crate) mod handoff;
 pub mod in_flight;
+pub(crate) mod outbox;
 pub mod ring;
 pub mod wire;

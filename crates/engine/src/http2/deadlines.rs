@@ -16,13 +16,13 @@ impl StreamExchange {
     /// Pauses the body timer while JavaScript grants no credit.
     pub fn pause_body_timer(&self) {
         let mut rate = self.body_rate.get();
-        rate.pause(self.shared.ctx.now_ms());
+        rate.pause(self.shared.ctx.clock.now_ms());
         self.body_rate.set(rate);
     }
 
     /// Starts or resumes the body timer: the engine now waits for body bytes from the client.
     pub fn resume_body_timer(&self, exchange: &Exchange) {
-        let now = self.shared.ctx.now_ms();
+        let now = self.shared.ctx.clock.now_ms();
         let mut rate = self.body_rate.get();
         if !rate.is_off() {
             rate.resume(now);
@@ -34,7 +34,7 @@ impl StreamExchange {
 
     /// Records body bytes that have arrived; 0 for progress within a frame.
     pub fn record_body_progress(&self, count: usize) {
-        let now = self.shared.ctx.now_ms();
+        let now = self.shared.ctx.clock.now_ms();
         let mut rate = self.body_rate.get();
         if !rate.is_off() {
             rate.resume(now);
@@ -127,7 +127,7 @@ impl ConnectionState {
     /// Schedules the next check of a stream on the timer wheel.
     pub(crate) fn watch_stream(&self, stream: &StreamExchange) {
         self.set_deadline_no_later_than(
-            stream.deadline().min(self.ctx.now_ms() + STREAM_CHECK_INTERVAL_MS),
+            stream.deadline().min(self.ctx.clock.now_ms() + STREAM_CHECK_INTERVAL_MS),
         );
     }
 
@@ -135,8 +135,8 @@ impl ConnectionState {
     /// already have begun.
     pub(crate) fn wait_for_next_stream(&self, header_block_deadline: u64, is_draining: bool) {
         let limits = self.limits();
-        let idle = if is_draining || self.ctx.is_draining.get() {
-            self.ctx.idle_drain.get().min(limits.settings.keepalive)
+        let idle = if is_draining || self.ctx.state.is_draining.get() {
+            self.ctx.state.idle_drain.get().min(limits.settings.keepalive)
         } else {
             limits.settings.keepalive + limits.keepalive_grace
         };
@@ -177,7 +177,7 @@ impl Connection {
                 session.abort(Reason::NO_ERROR);
             } else {
                 session.drain();
-                shared.start_wait(shared.ctx.idle_drain.get());
+                shared.start_wait(shared.ctx.state.idle_drain.get());
             }
         }
         self.arm_http2_timer(session, now);

@@ -247,7 +247,7 @@ impl StreamExchange {
         }
         let mut exchange = self.exchange.borrow_mut();
         if std::mem::take(&mut exchange.notifies_when_sent) {
-            self.shared.ctx.emit(|batch| batch.push_drained(exchange.id));
+            self.shared.ctx.outbox.emit(|batch| batch.push_drained(exchange.id));
         }
         if exchange.is_finished() {
             drop(exchange);
@@ -334,7 +334,7 @@ impl StreamExchange {
         }
         let is_awaited =
             !exchange.is_response_complete || exchange.notifies_when_sent || !exchange.is_body_done;
-        self.shared.ctx.emit(|batch| {
+        self.shared.ctx.outbox.emit(|batch| {
             if is_abort && is_awaited {
                 batch.push_aborted(exchange.id);
             }
@@ -358,7 +358,7 @@ pub(crate) fn send_refusal(
         fields: lines.as_bytes(),
         flags: HeadFlags::new(head_flag::DATE | head_flag::LENGTH),
     };
-    let date = shared.ctx.date.borrow();
+    let date = shared.ctx.date();
     let Some(head) = fields::final_head(&head, date.text(), Some(body.len() as u64)) else {
         return 0;
     };

@@ -108,7 +108,7 @@ impl Connection {
         {
             return turn;
         }
-        if shared.ctx.is_draining.get() && !session.is_draining() {
+        if shared.ctx.state.is_draining.get() && !session.is_draining() {
             session.drain();
             session.streams.all().iter().for_each(StreamExchange::drain_tunnel);
         }
@@ -166,7 +166,7 @@ impl Connection {
             return Ok(false);
         }
         let shared = self.shared.clone();
-        let mut scratch = shared.ctx.read_scratch.borrow_mut();
+        let mut scratch = shared.ctx.scratch.read.borrow_mut();
         let count = match self.stream.poll_read(cx, &mut scratch) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Err(_)) => return Err(Turn::Close),
@@ -189,7 +189,7 @@ impl Connection {
     /// Scans frames of the client and passes them to h2, unless they are a flood.
     fn accept_frames(&self, session: &mut Session, input: &[u8]) {
         let shared = &self.shared;
-        let (now, limits) = (shared.ctx.now_ms(), shared.limits());
+        let (now, limits) = (shared.ctx.clock.now_ms(), shared.limits());
         let is_flood = session.frames.scan(input, now, &limits.settings).is_err();
         if !is_flood || session.is_handshaking() {
             session.input.borrow_mut().bytes.push(input);
@@ -209,7 +209,8 @@ impl Connection {
         if !session.frames.is_in_header_block() {
             session.header_block_deadline = u64::MAX;
         } else if session.header_block_deadline == u64::MAX {
-            session.header_block_deadline = shared.ctx.deadline(limits.settings.header_timeout);
+            session.header_block_deadline =
+                shared.ctx.clock.deadline(limits.settings.header_timeout);
             shared.set_deadline_at(session.header_block_deadline.min(shared.deadline.get()));
         }
     }
@@ -230,7 +231,7 @@ impl Connection {
             &mut message.head,
         );
         if result.is_ok() {
-            let mut head = shared.ctx.parsed_head.borrow_mut();
+            let mut head = shared.ctx.scratch.parsed_head.borrow_mut();
             result = self.guard.read_http2_head(&message.head, &mut head, &limits);
             if result.is_ok() {
                 result = self.check_http2_head(&mut head, &parts, is_end_stream);
@@ -274,7 +275,7 @@ impl Connection {
         }
         let is_https = parts.uri.scheme_str() == Some("https");
         head.is_secure |= is_https && self.guard.trusts_peer() && !self.stream.is_secure();
-        if !admission::admit_request(ctx, ctx.in_flight(), head) {
+        if !admission::admit_request(ctx, ctx.tables.in_flight(), head) {
             return Err(Refusal::Overloaded);
         }
         Ok(())
@@ -291,7 +292,8 @@ impl Connection {
         let ctx = &shared.ctx;
         shared.emit_connection(&self.stream);
         let (exchange, error_format) = {
-            let (head, message) = (ctx.parsed_head.borrow(), shared.parsed_message.borrow());
+            let (head, message) =
+                (ctx.scratch.parsed_head.borrow(), shared.parsed_message.borrow());
             let mut exchange = Exchange::new(ctx, 0, &head, &message.head, LOGGED_VERSION);
             exchange.allows_keep_alive = true;
             (exchange, PartialRequest::parse_head(&message.head).format)
@@ -310,12 +312,12 @@ impl Connection {
             StreamExchange::new(shared.clone(), streams, slot, waker, new_stream)
         });
         let sink = Rc::new(StreamSink(stream.clone()));
-        let id = ctx.exchanges.borrow_mut().insert_with(|_| sink);
+        let id = ctx.tables.exchanges.borrow_mut().insert_with(|_| sink);
         stream.exchange.borrow_mut().id = id;
         ctx.handoff.slot.request_started();
         if stream.poll_stream() {
             // The client has already reset the stream.
-            let now = ctx.now_ms();
+            let now = ctx.clock.now_ms();
             if session.frames.count_reset(now, &shared.limits().settings).is_err() {
                 session.abort(Reason::ENHANCE_YOUR_CALM);
             }
@@ -351,7 +353,7 @@ impl Connection {
     /// stalled.
     pub(crate) fn evict_slow_streams(&mut self) {
         let Some(session) = &mut self.http2 else { return };
-        let stalled_before = self.shared.ctx.now_ms().saturating_sub(STALLED_MS);
+        let stalled_before = self.shared.ctx.clock.now_ms().saturating_sub(STALLED_MS);
         let (stalled, others): (Vec<_>, Vec<_>) = session
             .streams
             .all()
@@ -362,14 +364,14 @@ impl Connection {
             stream.abort(Reason::ENHANCE_YOUR_CALM);
         }
         session.refuse_waiting();
-        session.streams.update_stalled(self.shared.ctx.now_ms());
+        session.streams.update_stalled(self.shared.ctx.clock.now_ms());
         self.shared.is_evicted.set(false);
     }
 
     /// Evicts the streams on which the client lags, so that requests of other clients can begin.
     pub(crate) fn evict_lagging_streams(&mut self) {
         let Some(session) = &mut self.http2 else { return };
-        let now = self.shared.ctx.now_ms();
+        let now = self.shared.ctx.clock.now_ms();
         let stalled_before = now.saturating_sub(STALLED_MS);
         for stream in session.streams.all() {
             if stream.body_late_since() <= stalled_before {

@@ -161,7 +161,7 @@ impl StreamExchange {
         self.record_body_progress(len);
         if exchange.tunnel.is_some() {
             let ctx = &self.shared.ctx;
-            ctx.tunnel_chunks.set(ctx.tunnel_chunks.get() + 1);
+            ctx.outbox.count_tunnel_chunk();
         } else {
             let max_len = self.shared.limits().settings.limit_request_body;
             if max_len > 0 && exchange.body_bytes > max_len {
@@ -177,7 +177,7 @@ impl StreamExchange {
         exchange.credit = exchange.credit.saturating_sub(len);
         exchange.start_discard_timer(&self.shared);
         if exchange.is_dispatched {
-            self.shared.ctx.emit(|batch| {
+            self.shared.ctx.outbox.emit(|batch| {
                 for piece in request_body::split_chunks(data) {
                     batch.push_data(exchange.id, piece);
                 }

@@ -41,7 +41,7 @@ impl ResponseSink for StreamSink {
         if let Some(log) = &mut exchange.log_info {
             log.response_fields.extend_from_slice(head.fields);
         }
-        let response = fields::final_head(head, stream.shared.ctx.date.borrow().text(), length);
+        let response = fields::final_head(head, stream.shared.ctx.date().text(), length);
         if response.is_none() {
             stream.pending_reset.set(Some(Reason::INTERNAL_ERROR));
         }

@@ -132,7 +132,7 @@ impl Session {
         for slot in self.streams.take_woken_slots() {
             let Some(stream) = self.streams.get(slot) else { continue };
             if stream.poll_stream() {
-                let now = shared.ctx.now_ms();
+                let now = shared.ctx.clock.now_ms();
                 if self.frames.count_reset(now, &shared.limits().settings).is_err() {
                     self.abort(Reason::ENHANCE_YOUR_CALM);
                 }

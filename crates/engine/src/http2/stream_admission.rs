@@ -149,14 +149,14 @@ impl StreamExchange {
         }
         let Some(streams) = self.streams.upgrade() else { return Ok(true) };
         let (ctx, admission) = (&self.shared.ctx, &streams.admission);
-        let now = ctx.now_ms();
+        let now = ctx.clock.now_ms();
         if admission.waiting.borrow().is_empty() && streams.has_room(now) {
             self.admission_state.set(AdmissionState::Admitted);
             self.admitted_at.set(now);
             return Ok(true);
         }
         let Some(this) = streams.get(self.slot()) else { return Ok(true) };
-        if ctx.waiting_streams.get() >= ctx.limits.settings.worker_connections as usize {
+        if ctx.tables.waiting_streams.get() >= ctx.limits.settings.worker_connections as usize {
             return Err(Refusal::Overloaded);
         }
         self.shared.save_head(exchange);
@@ -165,7 +165,7 @@ impl StreamExchange {
         self.waiting_head_bytes.set(kept);
         admission.waiting_head_bytes.set(admission.waiting_head_bytes.get() + kept);
         self.admission_state.set(AdmissionState::Waiting);
-        ctx.waiting_streams.set(ctx.waiting_streams.get() + 1);
+        ctx.tables.waiting_streams.set(ctx.tables.waiting_streams.get() + 1);
         ctx.handoff.slot.stream_queued();
         admission.waiting.borrow_mut().push_back(this);
         self.shared.set_deadline_no_later_than(now + RESPONSE_EXPECTED_MS);
@@ -179,11 +179,11 @@ impl StreamExchange {
         }
         let (ctx, admission) = (&self.shared.ctx, &streams.admission);
         self.admission_state.set(AdmissionState::Admitted);
-        self.admitted_at.set(ctx.now_ms());
+        self.admitted_at.set(ctx.clock.now_ms());
         admission
             .waiting_head_bytes
             .set(admission.waiting_head_bytes.get() - self.waiting_head_bytes.take());
-        ctx.waiting_streams.set(ctx.waiting_streams.get() - 1);
+        ctx.tables.waiting_streams.set(ctx.tables.waiting_streams.get() - 1);
         ctx.handoff.slot.stream_admitted();
         admission.waiting.borrow_mut().retain(|stream| !std::ptr::eq(&raw const **stream, self));
     }
@@ -196,7 +196,7 @@ impl StreamExchange {
         let admission = &streams.admission;
         admission.buffered_in_js.set(admission.buffered_in_js.get() + bytes - before);
         if bytes > admission.expected_size.get() {
-            admission.record_response_size(bytes, self.shared.ctx.now_ms());
+            admission.record_response_size(bytes, self.shared.ctx.clock.now_ms());
         }
     }
 
@@ -209,7 +209,7 @@ impl StreamExchange {
         {
             // The response is complete, so its size is at least what is still held of it.
             let size = self.unsent.bytes().max(self.max_buffered_in_js.get());
-            streams.admission.record_response_size(size, self.shared.ctx.now_ms());
+            streams.admission.record_response_size(size, self.shared.ctx.clock.now_ms());
         }
     }
 
@@ -251,7 +251,7 @@ impl Session {
     /// Admits waiting requests as long as there is room. `arrived` returns the number of bytes that
     /// the client has acknowledged.
     pub(crate) fn admit_waiting(&self, shared: &ConnectionState, arrived: impl Fn() -> u64) {
-        let (streams, now) = (&self.streams, shared.ctx.now_ms());
+        let (streams, now) = (&self.streams, shared.ctx.clock.now_ms());
         loop {
             let Some(first) = streams.admission.waiting.borrow().front().cloned() else { return };
             if !streams.has_room(now) && !streams.has_read_enough(arrived()) {

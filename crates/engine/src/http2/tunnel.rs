@@ -25,8 +25,8 @@ impl StreamExchange {
         exchange.is_body_done = self.request_body.borrow().is_none();
         // JavaScript gets the end of the client's bytes as an event of its own.
         exchange.is_end_emitted = false;
-        exchange.tunnel = Some(Box::new(Tunnel::new(ctx.is_draining.get())));
-        ctx.tunnel_count.set(ctx.tunnel_count.get() + 1);
+        exchange.tunnel = Some(Box::new(Tunnel::new(ctx.state.is_draining.get())));
+        ctx.tables.tunnel_count.set(ctx.tables.tunnel_count.get() + 1);
     }
 
     /// Queues bytes that the application has written into the tunnel.
@@ -36,7 +36,7 @@ impl StreamExchange {
         output: &mut StreamOutput,
         bytes: &[u8],
     ) {
-        let elapsed = self.shared.ctx.now().duration_since(exchange.started);
+        let elapsed = self.shared.ctx.clock.now().duration_since(exchange.started);
         let Some(tunnel) = exchange.tunnel.as_mut().filter(|tunnel| !tunnel.is_websocket_closed)
         else {
             return;
@@ -100,7 +100,7 @@ impl StreamExchange {
     }
 
     fn start_drain_deadline(&self) {
-        let by = self.shared.ctx.deadline(TUNNEL_CLOSE_TIME);
+        let by = self.shared.ctx.clock.deadline(TUNNEL_CLOSE_TIME);
         self.drain_deadline.set(by);
         self.shared.set_deadline_at(self.shared.deadline.get().min(by));
     }

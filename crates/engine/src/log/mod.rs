@@ -2,5 +2,6 @@
 
 pub mod access;
 pub(crate) mod json;
+pub(crate) mod request_logs;
 pub mod socket;
 pub mod statsd;

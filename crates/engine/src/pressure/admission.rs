@@ -80,7 +80,7 @@ impl Admission {
 
     /// Counts a connection from its accept on and decides whether it is admitted.
     pub fn admit(&self, ctx: &Context, accepted: &AcceptedConnection) -> (Verdict, AddressShare) {
-        let limits = ctx.limits_of(accepted.server_id);
+        let limits = ctx.servers.limits_of(accepted.server_id);
         let (verdict, share) = match counted_address(&limits, &accepted.peer) {
             Some(client) => {
                 self.count_connection(client, limits.settings.limit_connections_per_address)
@@ -201,10 +201,10 @@ fn address_key(address: IpAddr) -> IpAddr {
 /// connections are evicted at a time: a flood must not cause a search of all connections for each
 /// accept. Returns whether anything was evicted.
 fn evict_idle(ctx: &Context) -> bool {
-    if ctx.handshakes.evict_oldest() {
+    if ctx.pressure.handshakes.evict_oldest() {
         return true;
     }
-    let connections = ctx.connections.borrow();
+    let connections = ctx.tables.connections.borrow();
     let mut idle: Vec<(WaitKind, u64, u32)> = connections
         .iter()
         .filter_map(|(id, entry)| Some((entry.wait_kind()?, entry.wait_ends_at(), id)))
@@ -226,19 +226,19 @@ fn evict_idle(ctx: &Context) -> bool {
 /// body also needs memory.
 pub(crate) fn admit_request(ctx: &Context, others: usize, head: &RequestHead) -> bool {
     (others < ctx.limits.settings.worker_connections as usize || evict_for_request(ctx))
-        && (head.framing == Framing::None || !ctx.memory.is_full(&ctx.handoff))
+        && (head.framing == Framing::None || !ctx.pressure.memory.is_full(&ctx.handoff))
 }
 
 /// Evicts the request whose client has been slow for longest, so that another request can take its
 /// slot. Otherwise slow clients would occupy all slots until `body_timeout` or `write_timeout`.
 /// Returns whether a client was slow.
 fn evict_for_request(ctx: &Context) -> bool {
-    let connections = ctx.connections.borrow();
+    let connections = ctx.tables.connections.borrow();
     let others = connections.iter().filter_map(|(_, one)| one.serving());
     let others = others.filter(|shared| !shared.is_evicted());
     let Some(last) = others.min_by_key(|shared| shared.slow_since()) else { return false };
     // Shortly after the start, no client can have been slow for long.
-    if ctx.now_ms() < last.slow_since().saturating_add(STALLED_MS) {
+    if ctx.clock.now_ms() < last.slow_since().saturating_add(STALLED_MS) {
         return false;
     }
     last.evict_for_request();

@@ -8,17 +8,13 @@
 
 use std::cell::Cell;
 use std::cmp::Reverse;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
 
 use crate::bridge::handoff::Handoff;
 use crate::pressure::limits::{
     Limits, MAX_BUFFER, MAX_RESPONSE_BUFFER_FACTOR, MIN_RESPONSE_BUFFER, READ_AHEAD,
     TOTAL_RESPONSE_BUFFER, fair_share,
 };
-use crate::runtime::executor::yield_now;
 use crate::server::context::Context;
 
 /// The memory that clients make a worker hold now, and its bound `buffer_memory`.
@@ -38,8 +34,17 @@ pub(crate) struct Memory {
     published_window: Cell<usize>,
     /// Whether more than three quarters of the bound are used.
     is_near_limit: Cell<bool>,
-    /// Notified when the bound is exceeded.
-    limit_exceeded: Notify,
+    /// Whether the bound has been exceeded since the last eviction.
+    is_exceeded: Cell<bool>,
+    evictions: Cell<EvictionReport>,
+}
+
+/// Evicted connections that have not been logged yet.
+#[derive(Clone, Copy, Default)]
+struct EvictionReport {
+    count: usize,
+    /// When the last log line was written.
+    reported_at: Option<Instant>,
 }
 
 impl Memory {
@@ -53,7 +58,8 @@ impl Memory {
             holder_count: Cell::new(0),
             published_window: Cell::new(limits.settings.response_buffer_size),
             is_near_limit: Cell::new(false),
-            limit_exceeded: Notify::new(),
+            is_exceeded: Cell::new(false),
+            evictions: Cell::default(),
         }
     }
 
@@ -70,7 +76,7 @@ impl Memory {
             handoff.ring.set_response_buffer(window as u32);
         }
         if used > self.limit && now > before {
-            self.limit_exceeded.notify_one();
+            self.is_exceeded.set(true);
         }
     }
 
@@ -116,39 +122,38 @@ impl Memory {
     }
 }
 
-/// Evicts connections whenever the bound is exceeded. Runs as a task of the I/O thread.
-pub(crate) async fn evict_over_limit(ctx: Rc<Context>) {
-    let mut reported: Option<Instant> = None;
-    let mut evicted = 0;
-    loop {
-        ctx.memory.limit_exceeded.notified().await;
-        evicted += evict_slow(&ctx);
-        let now = ctx.now();
-        if evicted > 0
-            && reported.is_none_or(|reported| now.duration_since(reported) >= REPORT_INTERVAL)
-        {
-            reported = Some(now);
-            let limit = ctx.memory.limit;
-            ctx.emit(|batch| {
-                batch.push_fault(&format!(
-                    "clients hold more than buffer_memory={limit} bytes: \
-                     {evicted} slow connections closed, the newest first"
-                ));
-            });
-            evicted = 0;
-        }
-        // The evicted connections close in their own turns.
-        yield_now().await;
+/// Evicts connections if the bound has been exceeded. They close in their own turns.
+pub(crate) fn evict_over_limit(ctx: &Context) {
+    let memory = &ctx.pressure.memory;
+    if !memory.is_exceeded.replace(false) {
+        return;
     }
+    let mut evictions = memory.evictions.get();
+    evictions.count += evict_slow(ctx);
+    let now = ctx.clock.now();
+    let is_reported = evictions
+        .reported_at
+        .is_some_and(|reported_at| now.duration_since(reported_at) < REPORT_INTERVAL);
+    if evictions.count > 0 && !is_reported {
+        let (limit, count) = (memory.limit, evictions.count);
+        ctx.outbox.emit(|batch| {
+            batch.push_fault(&format!(
+                "clients hold more than buffer_memory={limit} bytes: \
+                 {count} slow connections closed, the newest first"
+            ));
+        });
+        evictions = EvictionReport { count: 0, reported_at: Some(now) };
+    }
+    memory.evictions.set(evictions);
 }
 
 /// Evicts connections until seven eighths of the bound are used, and returns how many. Connections
 /// that have held memory for [`SLOW_AFTER_MS`] are evicted first, then all others. Among these, the
 /// newest come first, so that a flood evicts itself.
 fn evict_slow(ctx: &Context) -> usize {
-    let memory = &ctx.memory;
-    let slow_since = ctx.now_ms().saturating_sub(SLOW_AFTER_MS);
-    let connections = ctx.connections.borrow();
+    let memory = &ctx.pressure.memory;
+    let slow_since = ctx.clock.now_ms().saturating_sub(SLOW_AFTER_MS);
+    let connections = ctx.tables.connections.borrow();
     let mut used = memory.used_bytes(&ctx.handoff);
     let mut holder_count = Vec::new();
     for shared in connections.iter().filter_map(|(_, entry)| entry.serving()) {

@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::{self, Future};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::rc::Rc;
@@ -76,15 +76,6 @@ impl Executor {
         let (runnable, task) = unsafe { async_task::spawn_unchecked(tracked, schedule) };
         self.unfinished.borrow_mut()[index] = Some(task);
         runnable.schedule();
-    }
-
-    /// Like [`Self::spawn`], for a task that the loop cannot run without: a panic in it aborts the
-    /// process.
-    pub fn spawn_critical(self: &Rc<Self>, future: impl Future<Output = ()> + 'static) {
-        self.spawn(async move {
-            let _abort = AbortOnPanic;
-            future.await;
-        });
     }
 
     /// Runs up to `MAX_TASKS_PER_TURN` ready tasks, so that the sockets do not wait for long.
@@ -166,9 +157,9 @@ impl TaskWaker {
     }
 }
 
-/// Aborts the process if the thread panics while this guard is held. Without the acceptor, the I/O
-/// thread's loop or one of its critical tasks, a process would look alive and serve no client. The
-/// arbiter replaces a process that has exited.
+/// Aborts the process if the thread panics while this guard is held. Without the acceptor or the
+/// I/O loop, a process would look alive and serve no client. The arbiter replaces a process that
+/// has exited.
 pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -179,19 +170,6 @@ impl Drop for AbortOnPanic {
     }
 }
 
-/// Lets the tasks that are ready now run first.
-pub(crate) async fn yield_now() {
-    let mut has_yielded = false;
-    future::poll_fn(|cx| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 /// Tasks that run before the sockets are polled again.
 const MAX_TASKS_PER_TURN: usize = 64;
 /// Reads and writes of a task in one turn, where the task does not limit them itself.
@@ -199,6 +177,7 @@ const OPERATIONS_PER_TURN: u32 = 128;
 
 #[cfg(test)]
 mod tests {
+    use std::future;
     use std::os::unix::process::ExitStatusExt;
 
     use super::*;
@@ -227,6 +206,19 @@ mod tests {
         fn drop(&mut self) {
             self.0.record("dropped");
         }
+    }
+
+    /// Lets the tasks that are ready now run first.
+    async fn yield_now() {
+        let mut has_yielded = false;
+        future::poll_fn(|cx| {
+            if std::mem::replace(&mut has_yielded, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     fn unfinished_count(executor: &Executor) -> usize {
@@ -270,17 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn a_critical_task_that_panics_ends_the_process() {
-        let executor = Rc::new(Executor::default());
+    fn a_panic_of_the_loop_ends_the_process() {
         if std::env::var_os(PANICS).is_some() {
-            executor.spawn_critical(async { panic!("as a fault of ours would") });
-            return executor.run_turn();
+            let _abort = AbortOnPanic;
+            panic!("as a fault of ours would");
         }
         let child = process::Command::new(std::env::current_exe().expect("this runs"))
-            .args([
-                "--exact",
-                "runtime::executor::tests::a_critical_task_that_panics_ends_the_process",
-            ])
+            .args(["--exact", "runtime::executor::tests::a_panic_of_the_loop_ends_the_process"])
             .env(PANICS, "1")
             .output()
             .expect("it can run again");

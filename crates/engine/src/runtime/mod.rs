@@ -1,6 +1,8 @@
 //! The parts of the I/O loop that are independent of HTTP: the executor, the poll set of sockets,
-//! timers, the timer wheel and the slot map.
+//! the clock, the alarms, the timer wheel and the slot map.
 
+pub(crate) mod alarms;
+pub(crate) mod clock;
 pub(crate) mod doorbell;
 pub(crate) mod executor;
 pub(crate) mod handover;
@@ -10,5 +12,4 @@ pub(crate) mod slot_map;
 pub(crate) mod sockets;
 mod sync;
 pub(crate) mod thread_policy;
-pub(crate) mod timers;
 pub mod wheel;

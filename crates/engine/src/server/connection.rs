@@ -43,14 +43,14 @@ use crate::pressure::admission::Verdict;
 use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER, READ_AHEAD};
 use crate::runtime::sockets::RegisteredFd;
 use crate::server::context::Context;
+use crate::server::io_thread::alarms::start_clock;
 use crate::transport::listener::{AcceptedConnection, PeerAddr};
 use crate::transport::stream::Stream;
 use crate::transport::tls;
 pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
 use error_response::RefusalState;
 pub(crate) use error_response::{is_refused_by_engine, write_application_response};
-pub(crate) use exchange::Exchange;
-pub(crate) use exchange::LogInfo;
+pub(crate) use exchange::{Exchange, LogInfo};
 pub(crate) use idle::{
     TableEntry, abort_connection, abort_connections, advance_wheel, close_connection, evict_now,
     resume,
@@ -141,7 +141,7 @@ impl Connection {
     pub fn new(permit: ConnectionPermit, stream: Stream) -> Self {
         let (ctx, peer, server_id) = (permit.ctx().clone(), permit.peer(), permit.server_id());
         let state = OnceCell::new();
-        ctx.connections.borrow_mut().insert_with(|id| {
+        ctx.tables.connections.borrow_mut().insert_with(|id| {
             let shared =
                 state.get_or_init(|| ConnectionState::new(ctx.clone(), id, server_id, peer));
             TableEntry::Serving(shared.clone())
@@ -154,8 +154,8 @@ impl Connection {
         if ctx.announces_at_accept {
             shared.emit_connection(&stream);
         }
-        ctx.connection_opened.notify_one();
-        if ctx.is_draining.get() {
+        start_clock(&ctx);
+        if ctx.state.is_draining.get() {
             shared.drain();
         }
         // A PROXY protocol header precedes the TLS handshake, so it has been read already.
@@ -175,7 +175,7 @@ impl Connection {
         if is_past_proxy_header {
             guard.start_next_message();
         }
-        let release_at = shared.ctx.deadline(IDLE_RELEASE_DELAY);
+        let release_at = shared.ctx.clock.deadline(IDLE_RELEASE_DELAY);
         shared.set_deadline_at(shared.wait_ends_at.get().min(release_at));
         let mut connection = Self {
             shared,
@@ -269,7 +269,7 @@ impl Connection {
         if let Some(exchange) = exchange.as_mut()
             && std::mem::take(&mut exchange.notifies_when_sent)
         {
-            self.shared.ctx.emit(|batch| batch.push_drained(exchange.id));
+            self.shared.ctx.outbox.emit(|batch| batch.push_drained(exchange.id));
             // JavaScript gets a turn after this event, even if the client has half-closed.
             self.half_close_noticed_at = None;
         }
@@ -296,12 +296,13 @@ impl Connection {
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
         // With Node's behavior, JavaScript decides: the application may listen to 'clientError'.
         let is_left_to_application = refusal.kind() > 0 && self.shared.limits().node_compatible;
-        if is_left_to_application || self.shared.ctx.reports_refusals(self.shared.server_id) {
+        if is_left_to_application || self.shared.ctx.servers.reports_refusals(self.shared.server_id)
+        {
             self.shared.emit_connection(&self.stream);
             let unread = self.read_buffer.unread();
             let packet = Bytes::copy_from_slice(&unread[..unread.len().min(READ_AHEAD)]);
             let kind = refusal.kind();
-            self.shared.ctx.emit(|batch| batch.push_refusal(self.shared.id, kind, packet));
+            self.shared.ctx.outbox.emit(|batch| batch.push_refusal(self.shared.id, kind, packet));
         }
         let fault = self
             .guard
@@ -353,11 +354,10 @@ impl Drop for Task {
     }
 }
 
-/// Starts an accepted connection if it is admitted: with a TLS handshake if its listener is
-/// secure.
+/// Starts an accepted connection if it is admitted, on a secure listener with its TLS handshake.
 pub(crate) fn begin_connection(ctx: &Rc<Context>, accepted: AcceptedConnection) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
-    let (verdict, share) = ctx.admission.admit(ctx, &accepted);
+    let (verdict, share) = ctx.pressure.admission.admit(ctx, &accepted);
     let permit = ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share);
     if verdict == Verdict::Closed {
         drop(accepted);
@@ -378,7 +378,7 @@ pub(crate) fn begin_connection(ctx: &Rc<Context>, accepted: AcceptedConnection) 
 
 /// Closes an accepted connection from which nothing has been read, and reports it to JavaScript.
 pub(crate) fn close_accepted(ctx: &Rc<Context>, accepted: &AcceptedConnection) {
-    let (_, share) = ctx.admission.admit(ctx, accepted);
+    let (_, share) = ctx.pressure.admission.admit(ctx, accepted);
     ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share).emit_unserved();
 }
 

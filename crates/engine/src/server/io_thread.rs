@@ -4,11 +4,11 @@
 //! [`IoThread`] is the handle that the JavaScript thread has. The I/O thread starts with the first
 //! listener and serves any number of servers. The environment's cleanup hook stops and joins it.
 
+pub(crate) mod alarms;
 mod commands;
 pub(crate) mod event_loop;
 mod shared_loop;
 mod standby;
-mod tasks;
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -25,6 +25,7 @@ use crate::bridge::ring::Ring;
 use crate::buffers::borrowed::ReturnedBuffers;
 use crate::error::Error;
 use crate::log::access::AccessLog;
+use crate::log::request_logs::RequestLogs;
 use crate::log::statsd::Statsd;
 use crate::pressure::limits::Limits;
 use crate::pressure::settings::Settings;
@@ -113,13 +114,16 @@ impl IoThread {
         )?;
         handoff.set_shortage(acceptor.shortage());
         let (limits, announces_at_accept) = (options.limits, options.announces_at_accept);
-        let logs = (options.access, options.statsd);
+        let logs = RequestLogs::new(options.access, options.statsd);
         let poll_fd = poll.as_raw_fd();
         let context =
             Rc::new(Context::new(limits, announces_at_accept, handoff.clone(), logs, poll));
-        event_loop::spawn_permanent_tasks(&context);
         let mode = options.loop_mode;
-        context.runs_on_io_thread.set(mode == LoopMode::IoThread);
+        if mode == LoopMode::Movable && is_oversubscribed {
+            // This is the JavaScript thread, which runs the loop as long as it is calm.
+            use_batch_scheduling();
+        }
+        context.state.runs_on_io_thread.set(mode == LoopMode::IoThread);
         let shared = Arc::new(SharedLoop::new(context, handoff.clone(), poll_fd));
         let standby = shared.clone();
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {

@@ -3,4 +3,5 @@
 pub(crate) mod connection;
 pub(crate) mod context;
 pub mod io_thread;
+pub(crate) mod servers;
 pub(crate) mod shutdown;

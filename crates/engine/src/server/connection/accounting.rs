@@ -8,11 +8,11 @@ impl ConnectionState {
     /// Removes a finished or aborted exchange from the table, counts it, and writes its access log
     /// line unless no response head was written.
     pub(crate) fn finish_accounting(&self, exchange: &Exchange) {
-        self.ctx.exchanges.borrow_mut().remove(exchange.id);
-        let elapsed = self.ctx.now().duration_since(exchange.started);
+        self.ctx.tables.exchanges.borrow_mut().remove(exchange.id);
+        let elapsed = self.ctx.clock.now().duration_since(exchange.started);
         let mut response_time = elapsed;
         if let Some(tunnel) = &exchange.tunnel {
-            self.ctx.tunnel_count.set(self.ctx.tunnel_count.get() - 1);
+            self.ctx.tables.tunnel_count.set(self.ctx.tables.tunnel_count.get() - 1);
             // A tunnel may last for hours, so only the time to its response counts as the duration
             // of the request.
             response_time = tunnel.response_time().unwrap_or(elapsed);
@@ -27,7 +27,7 @@ impl ConnectionState {
             return;
         }
         if let (Some(info), Some(log)) =
-            (&exchange.log_info, self.ctx.access_log.borrow_mut().as_mut())
+            (&exchange.log_info, self.ctx.logs.access.borrow_mut().as_mut())
         {
             let client = info.client.map(|client| client.ip().to_canonical().to_string());
             let remote = client.as_deref().unwrap_or_else(|| self.remote());
@@ -41,7 +41,7 @@ impl ConnectionState {
                 duration: elapsed,
                 request_fields: RequestFields::Spans { head: &info.head, fields: &info.fields },
                 response_fields: &info.response_fields,
-                pid: self.ctx.pid,
+                pid: self.ctx.logs.pid,
             });
         }
     }

@@ -4,21 +4,16 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
-use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::{ConnectionState, Exchange, TableEntry};
 use crate::exchange::request_head::RequestHead;
+use crate::runtime::alarms::Alarm;
 use crate::server::context::Context;
 
 /// Requests that wait for their bodies, the earliest deadline first.
 #[derive(Default)]
 pub(crate) struct BodyBuffering {
     queue: RefCell<VecDeque<BufferingRequest>>,
-    /// Notified when the queue gets its first request.
-    first: Notify,
 }
 
 /// A request that may still wait. It is found by its ids at the deadline, because most requests
@@ -44,14 +39,14 @@ impl ConnectionState {
         exchange.is_body_bufferable
             && !exchange.is_body_done
             && !exchange.is_dispatched
-            && exchange.buffered_len < self.ctx.memory.max_buffered_body()
+            && exchange.buffered_len < self.ctx.pressure.memory.max_buffered_body()
     }
 
     /// Copies the head for a later turn, unless it was copied before. At the first call,
-    /// `ctx.parsed_head` must still be the head of this request.
+    /// `ctx.scratch.parsed_head` must still be the head of this request.
     pub(crate) fn save_head(&self, exchange: &mut Exchange) {
         if exchange.saved_head.is_none() {
-            let head = self.ctx.parsed_head.borrow();
+            let head = self.ctx.scratch.parsed_head.borrow();
             let bytes = self.parsed_message.borrow().head.clone();
             exchange.saved_head = Some(Box::new(SavedHead { head: head.clone(), bytes }));
         }
@@ -64,13 +59,10 @@ impl ConnectionState {
         }
         self.save_head(exchange);
         let ctx = &self.ctx;
-        let until = ctx.deadline(ctx.limits.settings.request_buffer_time);
+        let until = ctx.clock.deadline(ctx.limits.settings.request_buffer_time);
         let waiting = BufferingRequest { until, connection: self.id, exchange: exchange.id };
-        let mut queue = ctx.body_buffering.queue.borrow_mut();
-        queue.push_back(waiting);
-        if queue.len() == 1 {
-            ctx.body_buffering.first.notify_one();
-        }
+        ctx.pressure.body_buffering.queue.borrow_mut().push_back(waiting);
+        ctx.alarms.set(Alarm::BodyBuffering, ctx.clock.to_time(until));
     }
 
     /// Ends the wait of a request: it is dispatched with the body bytes that have arrived.
@@ -88,23 +80,20 @@ impl ConnectionState {
     }
 }
 
-/// Ends the wait of each request whose deadline has passed. Runs as a task of the I/O thread.
-pub(crate) async fn end_body_buffering(ctx: Rc<Context>) {
-    loop {
-        let next = ctx.body_buffering.queue.borrow().front().map(|waiting| waiting.until);
-        let Some(until) = next else {
-            ctx.body_buffering.first.notified().await;
-            continue;
-        };
-        let now = ctx.now_ms();
-        if until > now {
-            ctx.timers.sleep(Duration::from_millis(until - now)).await;
-            continue;
+/// Ends the wait of each request whose deadline has passed.
+pub(crate) fn end_body_buffering(ctx: &Context) {
+    let now = ctx.clock.now_ms();
+    let mut queue = ctx.pressure.body_buffering.queue.borrow_mut();
+    let connections = ctx.tables.connections.borrow();
+    while let Some(&BufferingRequest { until, connection, exchange }) = queue.front()
+        && until <= now
+    {
+        queue.pop_front();
+        if let Some(shared) = connections.find(connection).and_then(TableEntry::serving) {
+            shared.stop_buffering_body(exchange);
         }
-        let Some(waiting) = ctx.body_buffering.queue.borrow_mut().pop_front() else { continue };
-        let connections = ctx.connections.borrow();
-        if let Some(shared) = connections.find(waiting.connection).and_then(TableEntry::serving) {
-            shared.stop_buffering_body(waiting.exchange);
-        }
+    }
+    if let Some(next) = queue.front() {
+        ctx.alarms.set(Alarm::BodyBuffering, ctx.clock.to_time(next.until));
     }
 }

@@ -13,7 +13,7 @@ impl Connection {
     /// slowly.
     pub(crate) fn take_expired_deadline(&mut self) -> Result<u64, Option<Turn>> {
         self.shared.is_deadline_due.set(false);
-        let now = self.shared.ctx.now_ms();
+        let now = self.shared.ctx.clock.now_ms();
         if self.shared.deadline.get() > now {
             return Err(None);
         }
@@ -70,7 +70,7 @@ impl Connection {
     pub(crate) fn handle_tunnel_deadline(&mut self) -> Option<Turn> {
         let shared = self.shared.clone();
         shared.is_deadline_due.set(false);
-        let now = shared.ctx.now_ms();
+        let now = shared.ctx.clock.now_ms();
         if self.is_reader_too_slow(now) {
             self.stream.reset_on_close();
             return Some(Turn::Close);
@@ -131,7 +131,8 @@ impl Connection {
     /// wheel.
     fn register_head_deadline(&self) {
         let until = self.shared.wait_ends_at.get();
-        self.shared.set_deadline_at(until.min(self.output_deadline(self.shared.ctx.now_ms())));
+        self.shared
+            .set_deadline_at(until.min(self.output_deadline(self.shared.ctx.clock.now_ms())));
     }
 
     /// Registers the earliest deadline of the connection with the timer wheel.
@@ -167,8 +168,8 @@ impl Connection {
             shared.start_wait(limits.settings.header_timeout);
             return self.register_head_deadline();
         }
-        let idle = if shared.ctx.is_draining.get() {
-            shared.ctx.idle_drain.get().min(limits.settings.keepalive)
+        let idle = if shared.ctx.state.is_draining.get() {
+            shared.ctx.state.idle_drain.get().min(limits.settings.keepalive)
         } else {
             limits.settings.keepalive + limits.keepalive_grace
         };
@@ -180,7 +181,7 @@ impl Connection {
     /// head of a connection is timed from the accept.
     pub(crate) fn start_head_timeout(&mut self) {
         let shared = &self.shared;
-        if shared.requests.get() > 0 && !shared.ctx.is_draining.get() {
+        if shared.requests.get() > 0 && !shared.ctx.state.is_draining.get() {
             shared.start_wait(shared.limits().settings.header_timeout);
         }
         self.register_head_deadline();
@@ -208,7 +209,7 @@ impl Connection {
         }
         if !self.shared.limits().settings.request_timeout.is_zero() || !self.response_rate.is_off()
         {
-            self.register_deadline(self.shared.ctx.now_ms());
+            self.register_deadline(self.shared.ctx.clock.now_ms());
         }
     }
 
@@ -217,7 +218,7 @@ impl Connection {
         if !self.guard.is_in_message() || self.body_rate.is_running() {
             return;
         }
-        let now = self.shared.ctx.now_ms();
+        let now = self.shared.ctx.clock.now_ms();
         if self.body_rate.is_paused() {
             self.body_rate.resume(now);
         } else if self.shared.exchange.borrow().as_ref().is_some_and(Exchange::owes_body) {
@@ -232,7 +233,7 @@ impl Connection {
     /// Pauses the clock of the request body, because nothing is read: JavaScript grants no credit.
     pub(crate) fn pause_body_clock(&mut self) {
         if self.body_rate.is_running() {
-            let now = self.shared.ctx.now_ms();
+            let now = self.shared.ctx.clock.now_ms();
             self.body_rate.pause(now);
             self.update_body_late_since();
             self.register_deadline(now);
@@ -242,7 +243,7 @@ impl Connection {
     /// Records `count` received bytes of the request body, which move its deadline later.
     pub(crate) fn record_received(&mut self, count: usize) {
         if !self.body_rate.is_off() {
-            let now = self.shared.ctx.now_ms();
+            let now = self.shared.ctx.clock.now_ms();
             self.body_rate.resume(now);
             self.body_rate.record_bytes(now, count as u64, self.body_rate_bounds());
             self.update_body_late_since();
@@ -280,7 +281,7 @@ impl Connection {
         if !self.response_rate.is_off() {
             return;
         }
-        let now = self.shared.ctx.now_ms();
+        let now = self.shared.ctx.clock.now_ms();
         self.response_rate.start(now, self.response_rate_bounds());
         self.shared.output_stalled_since.set(now);
         self.shared.set_deadline_no_later_than(self.output_deadline(now));
@@ -338,7 +339,7 @@ impl Connection {
 
     /// Registers the deadline of the connection's last response with the timer wheel.
     pub(crate) fn register_flush_deadline(&mut self) {
-        let now = self.shared.ctx.now_ms();
+        let now = self.shared.ctx.clock.now_ms();
         if self.response_rate.is_off() {
             self.response_rate.start(now, self.response_rate_bounds());
         }

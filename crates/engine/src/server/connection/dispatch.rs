@@ -16,12 +16,12 @@ impl Connection {
         let shared = &self.shared;
         shared.emit_connection(&self.stream);
         let ctx = &shared.ctx;
-        let head = ctx.parsed_head.borrow();
-        let others = ctx.in_flight() - usize::from(shared.has_unsent_response.get());
+        let head = ctx.scratch.parsed_head.borrow();
+        let others = ctx.tables.in_flight() - usize::from(shared.has_unsent_response.get());
         if !admission::admit_request(ctx, others, &head) {
             return Err(Refusal::Overloaded);
         }
-        let id = ctx.exchanges.borrow_mut().insert_with(|_| shared.clone());
+        let id = ctx.tables.exchanges.borrow_mut().insert_with(|_| shared.clone());
         ctx.handoff.slot.request_started();
         let version: &[u8] = if head.minor_version == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
         shared.deadline.set(u64::MAX);
@@ -87,13 +87,13 @@ impl Connection {
 
 impl ConnectionState {
     /// Emits the request with the body bytes received so far; after that, emits the end of the
-    /// body. At the first call, `ctx.parsed_head` must still be the head of this request, unless
-    /// [`Self::save_head`] has copied it.
+    /// body. At the first call, `ctx.scratch.parsed_head` must still be the head of this request,
+    /// unless [`Self::save_head`] has copied it.
     pub(crate) fn emit_request(&self, exchange: &mut Exchange, trailers: &[u8]) {
         if exchange.is_dispatched {
             // The end is emitted for a discarded body too: the application may wait for it.
             if exchange.is_body_done && !std::mem::replace(&mut exchange.is_end_emitted, true) {
-                self.ctx.emit(|batch| batch.push_end(exchange.id, trailers));
+                self.ctx.outbox.emit(|batch| batch.push_end(exchange.id, trailers));
             }
             return;
         }
@@ -109,14 +109,14 @@ impl ConnectionState {
             (false, _) => RequestBody::Streams,
         };
         let kept = exchange.saved_head.take();
-        let shared_head = self.ctx.parsed_head.borrow();
+        let shared_head = self.ctx.scratch.parsed_head.borrow();
         let (head, bytes) = match &kept {
             Some(kept) => (&kept.head, &kept.bytes),
             None => (&*shared_head, &message.head),
         };
         let ahead = if head.is_upgrade { self.upgrade_bytes.take() } else { None };
         exchange.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
-        self.ctx.emit(|batch| {
+        self.ctx.outbox.emit(|batch| {
             let policy = &self.limits.borrow().parse_policy;
             batch.push_request(
                 (exchange.id, self.id),

@@ -29,7 +29,7 @@ pub(crate) enum RefusalState {
 
 /// Writes the bytes of the application's response to a refused request.
 pub(crate) fn write_application_response(ctx: &Context, id: u32, bytes: &[u8], end: bool) {
-    let connections = ctx.connections.borrow();
+    let connections = ctx.tables.connections.borrow();
     let shared = connections.find(id).and_then(TableEntry::serving);
     let Some(shared) =
         shared.filter(|shared| shared.refusal_state.get() == RefusalState::AwaitsApplication)
@@ -47,7 +47,7 @@ pub(crate) fn write_application_response(ctx: &Context, id: u32, bytes: &[u8], e
 /// then destroys its socket, because the request will never be complete, but the client must still
 /// be able to read the response.
 pub(crate) fn is_refused_by_engine(ctx: &Context, id: u32) -> bool {
-    let connections = ctx.connections.borrow();
+    let connections = ctx.tables.connections.borrow();
     let shared = connections.find(id).and_then(TableEntry::serving);
     shared.is_some_and(|shared| shared.refusal_state.get() == RefusalState::RespondedByEngine)
 }
@@ -60,12 +60,12 @@ impl Connection {
         if matches!(self.send(cx), Poll::Ready(Err(_))) {
             return Turn::Close;
         }
-        let is_timed_out = shared.wait_ends_at.get() <= shared.ctx.now_ms();
+        let is_timed_out = shared.wait_ends_at.get() <= shared.ctx.clock.now_ms();
         if is_timed_out || shared.refusal_state.get() == RefusalState::RespondedByApplication {
             return Turn::Flush;
         }
         if self.linger > 0 && !self.has_input_ended {
-            match self.stream.poll_read(cx, &mut shared.ctx.read_scratch.borrow_mut()) {
+            match self.stream.poll_read(cx, &mut shared.ctx.scratch.read.borrow_mut()) {
                 Poll::Pending => {}
                 Poll::Ready(Err(_)) => return Turn::Close,
                 Poll::Ready(Ok(0)) => self.has_input_ended = true,
@@ -121,7 +121,7 @@ impl ConnectionState {
         }
         let (fields, body) = encoder::refusal_content(refusal, fault.format);
         let flags = HeadFlags::new(DATE | CONNECTION | LENGTH | CLOSE);
-        let date = self.ctx.date.borrow();
+        let date = self.ctx.date();
         let options = encoder::HeadOptions {
             closes: true,
             keepalive_secs: 0,
@@ -144,7 +144,7 @@ impl ConnectionState {
     /// Writes the access log line of a request that was refused before it was complete, from the
     /// parts that could be parsed.
     pub(crate) fn log_refused(&self, refusal: Refusal, fault: &PartialRequest, sent: u64) {
-        let mut access = self.ctx.access_log.borrow_mut();
+        let mut access = self.ctx.logs.access.borrow_mut();
         let Some(log) = access.as_mut() else { return };
         let part = |span: Span| if span.is_empty() { b"-" } else { span.of(&fault.bytes) };
         log.log(&AccessEntry {
@@ -157,7 +157,7 @@ impl ConnectionState {
             duration: Duration::ZERO,
             request_fields: RequestFields::Spans { head: &fault.bytes, fields: &fault.fields },
             response_fields: b"",
-            pid: self.ctx.pid,
+            pid: self.ctx.logs.pid,
         });
     }
 }

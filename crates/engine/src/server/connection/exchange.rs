@@ -125,7 +125,7 @@ impl LogInfo {
     /// Keeps the buffers for another exchange, unless they are larger than
     /// [`MAX_SPARE_LOG_INFO_BYTES`].
     pub(crate) fn recycle(self: Box<Self>, ctx: &Context) {
-        let mut spare = ctx.spare_log_info.borrow_mut();
+        let mut spare = ctx.scratch.log_info.borrow_mut();
         let bytes = self.head.capacity() + self.response_fields.capacity();
         if spare.len() < MAX_SPARE_LOG_INFOS && bytes <= MAX_SPARE_LOG_INFO_BYTES {
             spare.push(self);
@@ -144,15 +144,15 @@ impl Exchange {
         version: &'static [u8],
     ) -> Self {
         let has_body = head.framing != Framing::None;
-        let log_info = ctx.access_log.borrow().as_ref().map(|_| {
-            let mut info = ctx.spare_log_info.borrow_mut().pop().unwrap_or_default();
+        let log_info = ctx.logs.access.borrow().as_ref().map(|_| {
+            let mut info = ctx.scratch.log_info.borrow_mut().pop().unwrap_or_default();
             info.begin(head, bytes, version);
             info
         });
         Self {
             id,
             allows_keep_alive: head.allows_keep_alive,
-            started: ctx.now(),
+            started: ctx.clock.now(),
             label: RequestLabel::new(head, bytes),
             is_dispatched: false,
             buffered_chunks: Vec::new(),
@@ -201,7 +201,7 @@ impl Exchange {
         if !self.is_dispatched {
             return false;
         }
-        let withdrawn = ctx.batch.borrow_mut().withdraw(self.id) || ctx.handoff.withdraw(self.id);
+        let withdrawn = ctx.outbox.withdraw(self.id);
         // JavaScript is not notified of the end of a withdrawn request.
         self.is_dispatched = !withdrawn;
         withdrawn
@@ -231,7 +231,7 @@ impl Exchange {
         let idle = limits.settings.keepalive + limits.keepalive_grace;
         let time =
             if self.discards_body { limits.discard_time } else { limits.discard_time.min(idle) };
-        self.discard_until = shared.ctx.deadline(time);
+        self.discard_until = shared.ctx.clock.deadline(time);
     }
 
     /// Returns when the rest of the request body must have arrived after the response is complete;
@@ -248,7 +248,7 @@ impl Exchange {
         if limit == 0 || self.is_head_sent {
             return u64::MAX;
         }
-        shared.ctx.to_clock_ms(self.started).max(input.last_moved_at()) + limit
+        shared.ctx.clock.to_ms(self.started).max(input.last_moved_at()) + limit
     }
 
     /// Returns the label and start time of the request while its response is incomplete.

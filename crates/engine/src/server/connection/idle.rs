@@ -92,13 +92,14 @@ impl TableEntry {
     }
 
     /// Begins the drain of the connection if `begins`, else shortens it. An idle connection stays
-    /// open for `ctx.idle_drain`, because a request may be on its way.
+    /// open for `ctx.state.idle_drain`, because a request may be on its way.
     pub fn drain(&mut self, ctx: &Context, id: u32, begins: bool) {
         match self {
             Self::Serving(shared) if begins => shared.drain(),
             Self::Serving(shared) => shared.shorten_drain(),
             Self::Idle(idle) => {
-                idle.wait_ends_at = idle.wait_ends_at.min(ctx.deadline(ctx.idle_drain.get()));
+                idle.wait_ends_at =
+                    idle.wait_ends_at.min(ctx.clock.deadline(ctx.state.idle_drain.get()));
                 ctx.wheel.borrow_mut().insert(slot_of(id), idle.wait_ends_at);
             }
         }
@@ -116,7 +117,7 @@ impl TableEntry {
 
 /// Returns the connection with this id, if it is open. An idle connection gets a task again.
 pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> {
-    let mut connections = ctx.connections.borrow_mut();
+    let mut connections = ctx.tables.connections.borrow_mut();
     let entry = connections.find_mut(id)?;
     let idle = match entry {
         TableEntry::Serving(shared) => return Some(shared.clone()),
@@ -155,7 +156,7 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> 
 /// connection gets a task first, which closes it.
 pub(crate) fn advance_wheel(ctx: &Rc<Context>, now: u64) {
     let mut due = Vec::new();
-    let connections = ctx.connections.borrow();
+    let connections = ctx.tables.connections.borrow();
     let check_entry = |slot| {
         let (id, entry) = connections.at(slot)?;
         let next = entry.check_deadline(now);
@@ -192,10 +193,10 @@ pub(crate) fn make_idle(connection: Connection) {
         is_past_proxy_header: !guard.is_awaiting_proxy_header(),
     };
     shared.set_deadline_at(idle.wait_ends_at);
-    if let Some(entry) = ctx.connections.borrow_mut().find_mut(id) {
+    if let Some(entry) = ctx.tables.connections.borrow_mut().find_mut(id) {
         *entry = TableEntry::Idle(Box::new(idle));
     }
-    ctx.heap_trimmer.count_idle();
+    ctx.pressure.heap_trimmer.count_idle();
 }
 
 impl Connection {
@@ -215,7 +216,7 @@ impl Connection {
 
 /// Aborts a connection, with a TCP reset if `reset`. An idle connection is removed at once.
 pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
-    let mut connections = ctx.connections.borrow_mut();
+    let mut connections = ctx.tables.connections.borrow_mut();
     match connections.find(id) {
         None => {}
         Some(TableEntry::Serving(shared)) if reset => shared.abort_with_reset(),
@@ -225,7 +226,7 @@ pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
                 stream::reset_on_close(&idle.descriptor);
             }
             if idle.is_announced {
-                ctx.emit_later(|batch| batch.push_connection_closed(id));
+                ctx.outbox.emit_later(|batch| batch.push_connection_closed(id));
             }
             let removed = connections.remove(id);
             drop(connections);
@@ -236,7 +237,7 @@ pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
 
 /// Closes a connection after the bytes written so far. Aborts it if no response is complete.
 pub(crate) fn close_connection(ctx: &Context, id: u32) {
-    if let Some(TableEntry::Serving(shared)) = ctx.connections.borrow().find(id)
+    if let Some(TableEntry::Serving(shared)) = ctx.tables.connections.borrow().find(id)
         && shared.has_complete_response()
     {
         return shared.close_after_write();
@@ -246,7 +247,7 @@ pub(crate) fn close_connection(ctx: &Context, id: u32) {
 
 /// Aborts the connections for which `which` returns true, without a reset.
 pub(crate) fn abort_connections(ctx: &Context, which: impl Fn(&TableEntry) -> bool) {
-    let connections = ctx.connections.borrow();
+    let connections = ctx.tables.connections.borrow();
     let ids: Vec<_> = connections.iter().filter(|(_, one)| which(one)).map(|(id, _)| id).collect();
     drop(connections);
     for id in ids {
@@ -256,7 +257,7 @@ pub(crate) fn abort_connections(ctx: &Context, which: impl Fn(&TableEntry) -> bo
 
 /// Evicts a connection that has no request in flight, at once.
 pub(crate) fn evict_now(ctx: &Context, id: u32) {
-    if let Some(TableEntry::Serving(shared)) = ctx.connections.borrow().find(id) {
+    if let Some(TableEntry::Serving(shared)) = ctx.tables.connections.borrow().find(id) {
         return shared.evict_now();
     }
     abort_connection(ctx, id, false);
@@ -266,8 +267,8 @@ pub(crate) fn evict_now(ctx: &Context, id: u32) {
 /// connection.
 pub(crate) fn remove_closed(ctx: &Context, shared: &ConnectionState) {
     if shared.is_announced.get() {
-        ctx.emit_later(|batch| batch.push_connection_closed(shared.id));
+        ctx.outbox.emit_later(|batch| batch.push_connection_closed(shared.id));
     }
-    let removed = ctx.connections.borrow_mut().remove(shared.id);
+    let removed = ctx.tables.connections.borrow_mut().remove(shared.id);
     drop(removed);
 }

@@ -38,7 +38,8 @@ impl Connection {
             return Turn::Wait;
         }
         let shared = &self.shared;
-        let is_late = shared.ctx.now_ms() >= shared.body_late_since().saturating_add(STALLED_MS);
+        let is_late =
+            shared.ctx.clock.now_ms() >= shared.body_late_since().saturating_add(STALLED_MS);
         if frees_request_slot && is_late && shared.write_queue.borrow().is_empty() {
             return self.refuse(Refusal::BodyTimeout);
         }
@@ -132,9 +133,9 @@ impl ConnectionState {
             return;
         }
         if before == 0 {
-            self.held_since.set(self.ctx.now_ms());
+            self.held_since.set(self.ctx.clock.now_ms());
         }
-        self.ctx.memory.record_change(&self.ctx.handoff, before, now);
+        self.ctx.pressure.memory.record_change(&self.ctx.handoff, before, now);
     }
 
     /// Sets whether the connection has a complete response that the client has not read. Such a
@@ -145,10 +146,10 @@ impl ConnectionState {
         }
         let (ctx, slot) = (&self.ctx, &self.ctx.handoff.slot);
         if is_unsent {
-            ctx.unsent_responses.set(ctx.unsent_responses.get() + 1);
+            ctx.tables.unsent_responses.set(ctx.tables.unsent_responses.get() + 1);
             slot.response_unsent();
         } else {
-            ctx.unsent_responses.set(ctx.unsent_responses.get() - 1);
+            ctx.tables.unsent_responses.set(ctx.tables.unsent_responses.get() - 1);
             slot.response_sent();
         }
     }

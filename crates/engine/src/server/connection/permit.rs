@@ -65,14 +65,14 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let ctx = &self.ctx;
         ctx.handoff.slot.connection_closed();
-        ctx.admission.release(&self.share);
+        ctx.pressure.admission.release(&self.share);
         if ctx.handoff.lacks_descriptors() {
             // The task runs after this function, when the connection's descriptor is free.
             let handoff = ctx.handoff.clone();
             ctx.executor.spawn(async move { handoff.descriptor_freed() });
         }
-        if ctx.is_draining.get() && ctx.has_no_connections() {
-            ctx.emit(EventBatch::push_idle);
+        if ctx.state.is_draining.get() && ctx.has_no_connections() {
+            ctx.outbox.emit(EventBatch::push_idle);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use super::{Connection, ConnectionState, Phase, Turn};
 use crate::guard::Refusal;
+use crate::server::io_thread::alarms::watch_ring;
 
 impl Connection {
     /// Handles the client's half-close. As in Node, a client that half-closes before its response
@@ -43,7 +44,7 @@ impl Connection {
     pub(crate) fn has_javascript_passed_end(&mut self) -> bool {
         let ctx = &self.shared.ctx;
         // JavaScript can take only events that have been delivered.
-        if self.half_close_noticed_at.is_none() && !ctx.has_events_due() {
+        if self.half_close_noticed_at.is_none() && !ctx.outbox.is_due() {
             self.half_close_noticed_at = Some(ctx.handoff.takes());
         }
         let has_passed =
@@ -52,8 +53,8 @@ impl Connection {
         if has_passed && !ctx.handoff.ring.has_unread_records() {
             return true;
         }
-        ctx.awaiting_javascript.borrow_mut().push(self.shared.clone());
-        ctx.ring_watch.notify_one();
+        ctx.tables.awaiting_javascript.borrow_mut().push(self.shared.clone());
+        watch_ring(ctx);
         false
     }
 
@@ -103,7 +104,7 @@ impl Connection {
     /// slowly.
     fn await_flush(&mut self) -> Turn {
         if self.shared.is_deadline_due.replace(false) {
-            if self.is_reader_too_slow(self.shared.ctx.now_ms()) {
+            if self.is_reader_too_slow(self.shared.ctx.clock.now_ms()) {
                 self.stream.reset_on_close();
                 return Turn::Close;
             }
@@ -116,10 +117,10 @@ impl Connection {
     /// number of bytes.
     pub(crate) fn linger(&mut self, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
-        if shared.wait_ends_at.get() <= shared.ctx.now_ms() {
+        if shared.wait_ends_at.get() <= shared.ctx.clock.now_ms() {
             return Turn::Close;
         }
-        let mut scratch = shared.ctx.read_scratch.borrow_mut();
+        let mut scratch = shared.ctx.scratch.read.borrow_mut();
         for _ in 0..MAX_LINGER_READS_PER_STEP {
             match self.stream.poll_read(cx, &mut scratch) {
                 Poll::Pending => return Turn::Wait,
@@ -145,7 +146,11 @@ impl ConnectionState {
     /// Shortens the wait of an idle connection to `idle_drain`, during which a request may arrive.
     pub fn shorten_drain(&self) {
         if self.exchange.borrow().is_none() {
-            let soon = self.ctx.deadline(self.ctx.idle_drain.get()).min(self.wait_ends_at.get());
+            let soon = self
+                .ctx
+                .clock
+                .deadline(self.ctx.state.idle_drain.get())
+                .min(self.wait_ends_at.get());
             self.wait_ends_at.set(soon);
             self.set_deadline_at(self.deadline.get().min(soon));
         }

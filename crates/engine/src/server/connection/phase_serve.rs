@@ -94,7 +94,7 @@ impl Connection {
             self.pause_body_clock();
             return Turn::Wait;
         }
-        let mut scratch = shared.ctx.read_scratch.borrow_mut();
+        let mut scratch = shared.ctx.scratch.read.borrow_mut();
         let count = match self.receive(cx, &mut scratch) {
             Ok(count) => count,
             Err(turn) => return turn,
@@ -148,7 +148,7 @@ impl Connection {
         if self.guard.is_in_message() {
             return !self.shared.is_undecided()
                 && self.shared.parsed_message.borrow().body.len()
-                    < self.shared.ctx.memory.max_read_ahead();
+                    < self.shared.ctx.pressure.memory.max_read_ahead();
         }
         self.shared.exchange.borrow().is_none() && !self.guard.is_complete()
     }
@@ -158,7 +158,7 @@ impl Connection {
         let shared = &self.shared;
         let limits = shared.limits();
         let message = &mut *shared.parsed_message.borrow_mut();
-        let mut head = shared.ctx.parsed_head.borrow_mut();
+        let mut head = shared.ctx.scratch.parsed_head.borrow_mut();
         let mut consumed = 0;
         if self.guard.is_awaiting_head() {
             message.start_head();

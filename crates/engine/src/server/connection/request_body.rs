@@ -93,7 +93,7 @@ pub(crate) fn emit_body_chunk(shared: &ConnectionState, exchange: &mut Exchange,
     count_body_bytes(exchange, data.len());
     exchange.start_discard_timer(shared);
     if exchange.is_dispatched {
-        shared.ctx.emit(|batch| {
+        shared.ctx.outbox.emit(|batch| {
             for chunk in split_chunks(data) {
                 batch.push_data(exchange.id, chunk);
             }

@@ -34,7 +34,7 @@ impl ResponseSink for ConnectionState {
             let limit = limits.settings.limit_requests_per_connection;
             let closes = head.flags.closes()
                 || !exchange.allows_keep_alive
-                || ctx.is_draining.get()
+                || ctx.state.is_draining.get()
                 || limits.settings.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
                 || (head.flags.discards_request_body()
@@ -59,7 +59,7 @@ impl ResponseSink for ConnectionState {
             if let Some(log) = &mut exchange.log_info {
                 log.response_fields.extend_from_slice(&fields);
             }
-            let date = ctx.date.borrow();
+            let date = ctx.date();
             let options = HeadOptions {
                 closes,
                 keepalive_secs: limits.settings.keepalive.as_secs(),

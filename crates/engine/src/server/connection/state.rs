@@ -106,7 +106,7 @@ impl ConnectionState {
     /// Creates the state of a connection that has received nothing yet.
     pub fn new(ctx: Rc<Context>, id: u32, server_id: u32, peer: PeerAddr) -> Rc<Self> {
         Rc::new_cyclic(|weak_self| Self {
-            limits: RefCell::new(ctx.limits_of(server_id)),
+            limits: RefCell::new(ctx.servers.limits_of(server_id)),
             ctx,
             id,
             server_id,
@@ -155,11 +155,11 @@ impl ConnectionState {
             secure: None,
             http2: false,
         };
-        let mut connections = ctx.connections.borrow_mut();
+        let mut connections = ctx.tables.connections.borrow_mut();
         let id = connections
             .insert_with(|id| TableEntry::Serving(Self::new(ctx.clone(), id, server_id, peer)));
         connections.remove(id);
-        ctx.emit(|batch| {
+        ctx.outbox.emit(|batch| {
             batch.push_connection(id, server_id, &info);
             batch.push_connection_closed(id);
         });
@@ -171,7 +171,7 @@ impl ConnectionState {
         if !self.is_wake_queued.replace(true)
             && let Some(me) = self.weak_self.upgrade()
         {
-            self.ctx.to_wake.borrow_mut().push(me);
+            self.ctx.tables.to_wake.borrow_mut().push(me);
         }
     }
 
@@ -279,12 +279,12 @@ impl ConnectionState {
     /// Sets the end of the current wait to `after` from now. The caller registers the deadline,
     /// which may be an earlier one.
     pub(crate) fn start_wait(&self, after: Duration) {
-        self.wait_ends_at.set(self.ctx.deadline(after));
+        self.wait_ends_at.set(self.ctx.clock.deadline(after));
     }
 
     /// Sets the deadline to `after` from now.
     pub(crate) fn set_deadline(&self, after: Duration) {
-        self.set_deadline_at(self.ctx.deadline(after));
+        self.set_deadline_at(self.ctx.clock.deadline(after));
     }
 
     /// Sets the deadline, in milliseconds of the context's clock, and registers it with the timer
@@ -344,7 +344,7 @@ impl ConnectionState {
             secure: stream.tls(),
             http2: self.streams.get().is_some(),
         };
-        self.ctx.emit(|batch| batch.push_connection(self.id, self.server_id, &info));
+        self.ctx.outbox.emit(|batch| batch.push_connection(self.id, self.server_id, &info));
     }
 
     /// Aborts the exchange in flight, if there is one. JavaScript receives an event unless it has
@@ -357,7 +357,7 @@ impl ConnectionState {
                 || exchange.notifies_when_sent
                 || !exchange.is_body_done)
         {
-            self.ctx.emit(|batch| batch.push_aborted(exchange.id));
+            self.ctx.outbox.emit(|batch| batch.push_aborted(exchange.id));
         }
     }
 }

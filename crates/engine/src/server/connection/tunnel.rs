@@ -52,8 +52,8 @@ impl ConnectionState {
         self.wait_ends_at.set(u64::MAX);
         // As in Node, a body of the request is part of the bytes after the head.
         exchange.is_body_done = false;
-        exchange.tunnel = Some(Box::new(Tunnel::new(self.ctx.is_draining.get())));
-        self.ctx.tunnel_count.set(self.ctx.tunnel_count.get() + 1);
+        exchange.tunnel = Some(Box::new(Tunnel::new(self.ctx.state.is_draining.get())));
+        self.ctx.tables.tunnel_count.set(self.ctx.tables.tunnel_count.get() + 1);
     }
 
     /// Begins the drain of a tunnel. A WebSocket gets a close frame once a frame may begin.
@@ -112,7 +112,7 @@ impl ConnectionState {
                     self.start_close_timer();
                 }
             }
-            tunnel.response_time = Some(self.ctx.now().duration_since(exchange.started));
+            tunnel.response_time = Some(self.ctx.clock.now().duration_since(exchange.started));
             exchange.status = response.status;
             exchange.is_head_sent = true;
             if let Some(log) = &mut exchange.log_info {
@@ -282,7 +282,7 @@ impl Connection {
         if self.has_input_ended {
             return self.end_input(exchange);
         }
-        let mut scratch = shared.ctx.read_scratch.borrow_mut();
+        let mut scratch = shared.ctx.scratch.read.borrow_mut();
         let most = exchange.credit.min(scratch.len());
         match self.stream.poll_read(cx, &mut scratch[..most]) {
             Poll::Pending => Turn::Wait,
@@ -302,7 +302,7 @@ impl Connection {
     fn end_input(&mut self, exchange: &mut Exchange) -> Turn {
         self.has_input_ended = true;
         exchange.is_body_done = true;
-        self.shared.ctx.emit(|batch| batch.push_end(exchange.id, b""));
+        self.shared.ctx.outbox.emit(|batch| batch.push_end(exchange.id, b""));
         Turn::Again
     }
 }
@@ -320,7 +320,7 @@ impl ConnectionState {
 
     /// Copies the bytes after the head of an upgrade request, which are dispatched with it.
     pub(crate) fn keep_upgrade_bytes(&self, read_buffer: &[u8]) {
-        if self.ctx.parsed_head.borrow().is_upgrade
+        if self.ctx.scratch.parsed_head.borrow().is_upgrade
             && self.exchange.borrow().is_none()
             && !read_buffer.is_empty()
         {
@@ -333,8 +333,8 @@ impl ConnectionState {
         exchange.credit -= bytes.len();
         exchange.body_bytes += bytes.len() as u64;
         exchange.start_discard_timer(self);
-        self.ctx.tunnel_chunks.set(self.ctx.tunnel_chunks.get() + 1);
-        self.ctx.emit(|batch| {
+        self.ctx.outbox.count_tunnel_chunk();
+        self.ctx.outbox.emit(|batch| {
             for chunk in request_body::split_chunks(bytes) {
                 batch.push_data(exchange.id, chunk);
             }

@@ -31,7 +31,7 @@ pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>
     }
     if is_for_connection {
         abort_connection(ctx, id, true);
-    } else if let Some(sink) = ctx.exchanges.borrow().find(id) {
+    } else if let Some(sink) = ctx.tables.exchanges.borrow().find(id) {
         sink.abort();
     }
 }
@@ -41,12 +41,12 @@ fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     // The chunk belongs to this record, whether its exchange still exists or not.
     let chunk =
         if let RingCommand::Large { .. } = command { ctx.handoff.pop_large() } else { None };
-    let exchanges = ctx.exchanges.borrow();
+    let exchanges = ctx.tables.exchanges.borrow();
     let Some(sink) = exchanges.find(id) else {
         // JavaScript waits for a notification even if the exchange has finished. All bytes of it
         // have been sent then.
         if let RingCommand::Notify = command {
-            ctx.emit(|batch| batch.push_drained(id));
+            ctx.outbox.emit(|batch| batch.push_drained(id));
         }
         return;
     };

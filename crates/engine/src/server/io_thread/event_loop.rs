@@ -4,8 +4,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::alarms::{handle_alarms, wake_awaiting_javascript, watch_ring};
 use super::commands::apply_command;
-use super::tasks::{deliver_events, end_batching_delays, run_clock, watch_ring};
 use crate::bridge::handoff::ControlMessage;
 use crate::bridge::in_flight;
 use crate::log::access::AccessLog;
@@ -15,25 +15,10 @@ use crate::runtime::executor::AbortOnPanic;
 use crate::runtime::handover::{Signals, Sleeper};
 use crate::runtime::movable::Held;
 use crate::runtime::sockets::TasklessEvent;
-use crate::server::connection::{
-    abort_connections, begin_connection, close_accepted, end_body_buffering, resume,
-};
+use crate::server::connection::{abort_connections, begin_connection, close_accepted, resume};
 use crate::server::context::Context;
-use crate::server::shutdown::{drain, exit_orphaned_process};
+use crate::server::shutdown::{begin_orphan_exit, drain};
 use crate::transport::listener::AcceptedConnection;
-use crate::transport::tls::abort_expired_handshakes;
-
-/// Starts the permanent tasks of the loop.
-pub(super) fn spawn_permanent_tasks(ctx: &Rc<Context>) {
-    let executor = &ctx.executor;
-    executor.spawn_critical(deliver_events(ctx.clone()));
-    executor.spawn_critical(watch_ring(ctx.clone()));
-    executor.spawn_critical(end_batching_delays(ctx.clone()));
-    executor.spawn_critical(run_clock(ctx.clone()));
-    executor.spawn_critical(end_body_buffering(ctx.clone()));
-    executor.spawn_critical(evict_over_limit(ctx.clone()));
-    executor.spawn_critical(abort_expired_handshakes(ctx.clone()));
-}
 
 /// Runs turns on the JavaScript thread until nothing is left to do, or for a while. `polls` first
 /// takes the events of the poll set.
@@ -41,23 +26,24 @@ pub(super) fn run_turns(ctx: &Rc<Context>, polls: bool) {
     let _abort = AbortOnPanic;
     let handoff = &ctx.handoff;
     handoff.end_sleep();
-    ctx.is_clock_stale.set(true);
+    ctx.clock.mark_stale();
     if polls {
         dispatch_events(ctx, Some(Duration::ZERO));
     }
     for _ in 0..MAX_TURNS_ON_JAVASCRIPT {
         handle_wake(ctx);
         read_ring(ctx);
-        ctx.timers.wake_due(ctx.now());
-        ctx.executor.run_turn();
-        ctx.is_clock_stale.set(true);
+        handle_alarms(ctx);
+        run_tasks(ctx);
         if !ctx.executor.has_ready_tasks() {
+            deliver_events(ctx);
             if handoff.prepare_sleep(Sleeper::JavaScript) {
                 return;
             }
             handoff.end_sleep();
         }
     }
+    deliver_events(ctx);
     // JavaScript has a turn of its event loop first.
     handoff.prepare_sleep(Sleeper::JavaScript);
     handoff.wake_poller();
@@ -73,27 +59,72 @@ pub(super) fn run_busy<'a>(
 ) -> Option<Held<'a, Rc<Context>>> {
     let _abort = AbortOnPanic;
     held.handoff.end_sleep();
-    while !held.is_stopping.get() {
-        held.executor.run_turn();
-        // The turn has taken a while, and the wait may.
-        held.is_clock_stale.set(true);
-        if held.executor.has_ready_tasks() {
+    let mut batching = Batching::default();
+    while !held.state.is_stopping.get() {
+        run_tasks(&held);
+        let is_batching = batching.defers_delivery(&held);
+        if !is_batching && deliver_events(&held) && held.has_several_requests() {
+            // Only then can a finished response wait for another request's handler.
+            watch_ring(&held);
+        }
+        if is_batching || held.executor.has_ready_tasks() {
             poll_sockets(&held);
         } else {
             held = try_give_back(held)?;
             wait(&held, max_wait());
         }
-        held.timers.wake_due(held.now());
+        handle_alarms(&held);
     }
     Some(held)
+}
+
+/// Runs tasks that are ready, and evicts connections if they hold too much memory.
+fn run_tasks(ctx: &Rc<Context>) {
+    ctx.executor.run_turn();
+    evict_over_limit(ctx);
+    // The turn has taken a while, and a wait may follow.
+    ctx.clock.mark_stale();
+}
+
+/// Delivers the events of this turn, if there are any. Returns whether there were.
+fn deliver_events(ctx: &Context) -> bool {
+    let is_due = ctx.outbox.is_due();
+    if is_due {
+        ctx.deliver_events();
+    }
+    is_due
+}
+
+/// Batches the events on the I/O thread: while requests are in flight, it polls the sockets again
+/// as long as that brings more events. On a busy machine, thread switches cost more than anything
+/// else here. A single request does not wait.
+#[derive(Default)]
+struct Batching {
+    /// Polls since the first event.
+    polls: usize,
+    /// The length of the events at the last one.
+    len: usize,
+}
+
+impl Batching {
+    fn defers_delivery(&mut self, ctx: &Context) -> bool {
+        let len = ctx.outbox.len();
+        let defers = ctx.outbox.is_due()
+            && len > self.len
+            && self.polls < MAX_BATCHING_POLLS
+            && ctx.has_several_requests();
+        *self = if defers { Self { polls: self.polls + 1, len } } else { Self::default() };
+        defers
+    }
 }
 
 /// Waits for a socket, a timer or a message of another thread, at most for `most`, and handles it.
 fn wait(ctx: &Rc<Context>, most: Option<Duration>) {
     let handoff = &ctx.handoff;
     let time = if handoff.prepare_sleep(Sleeper::IoThread) {
-        let until_timer = ctx.timers.time_until_next(Instant::now());
-        until_timer.into_iter().chain(most).min()
+        let now = Instant::now();
+        let until_alarm = ctx.alarms.next().map(|time| time.saturating_duration_since(now));
+        until_alarm.into_iter().chain(most).min()
     } else {
         Some(Duration::ZERO)
     };
@@ -131,22 +162,22 @@ fn handle_control_messages(ctx: &Rc<Context>) {
     for control in ctx.handoff.take_control() {
         match control {
             ControlMessage::Configure { server_id, limits } => {
-                ctx.set_limits(server_id, Some(*limits));
+                ctx.set_limits(server_id, *limits);
             }
             ControlMessage::Forget { server_id } => {
                 begin_accepted(ctx, &mut accepted);
-                ctx.delivers_at_once.set(true);
-                ctx.end_batching_delay();
-                ctx.set_limits(server_id, None);
-                ctx.set_tls(server_id, None);
+                ctx.outbox.stop_batching();
+                ctx.servers.forget(server_id);
             }
-            ControlMessage::Secure { server_id, server } => ctx.set_tls(server_id, Some(*server)),
+            ControlMessage::Secure { server_id, server } => ctx.servers.set_tls(server_id, *server),
             ControlMessage::Drain(idle) => {
                 begin_accepted(ctx, &mut accepted);
                 drain(ctx, idle);
             }
             ControlMessage::Abort(accepted) => close_accepted(ctx, &accepted),
-            ControlMessage::FreeDescriptor => ctx.admission.handle_descriptor_shortage(ctx),
+            ControlMessage::FreeDescriptor => {
+                ctx.pressure.admission.handle_descriptor_shortage(ctx);
+            }
             ControlMessage::CloseConnections { server_id, idle_only } => {
                 begin_accepted(ctx, &mut accepted);
                 abort_connections(ctx, |one| {
@@ -154,27 +185,27 @@ fn handle_control_messages(ctx: &Rc<Context>) {
                 });
             }
             ControlMessage::ReportRefusals { server_id, on } => {
-                ctx.set_reports_refusals(server_id, on);
+                ctx.servers.set_reports_refusals(server_id, on);
             }
             ControlMessage::Orphaned => {
                 begin_accepted(ctx, &mut accepted);
                 drain(ctx, IDLE_DRAIN_TIME);
-                ctx.executor.spawn_critical(exit_orphaned_process(ctx.clone()));
+                begin_orphan_exit(ctx);
             }
             ControlMessage::ListInFlight(reply) => in_flight::reply_to(ctx, &reply),
             ControlMessage::ReportSettings(id, reply) => {
                 // The thread that asked may have stopped waiting.
-                let _ = reply.try_send(ctx.limits_of(id).settings.clone());
+                let _ = reply.try_send(ctx.servers.limits_of(id).settings.clone());
             }
             ControlMessage::ReopenLog => {
-                let reopened = ctx.access_log.borrow_mut().as_mut().map(AccessLog::reopen);
+                let reopened = ctx.logs.access.borrow_mut().as_mut().map(AccessLog::reopen);
                 if let Some(Err(error)) = reopened {
                     let text = format!("the access log stays the old file: {error}");
-                    ctx.emit(|batch| batch.push_fault(&text));
+                    ctx.outbox.emit(|batch| batch.push_fault(&text));
                 }
             }
-            ControlMessage::Fault(text) => ctx.emit(|batch| batch.push_fault(&text)),
-            ControlMessage::Stop => ctx.is_stopping.set(true),
+            ControlMessage::Fault(text) => ctx.outbox.emit(|batch| batch.push_fault(&text)),
+            ControlMessage::Stop => ctx.state.is_stopping.set(true),
         }
     }
     begin_each(ctx, &mut accepted);
@@ -191,7 +222,7 @@ pub(super) fn stop(ctx: &Rc<Context>) {
     // Idle connections have no task that could be canceled.
     abort_connections(ctx, |one| one.serving().is_none());
     ctx.executor.cancel_all();
-    ctx.flush_logs_before_exit();
+    ctx.logs.flush_before_exit();
 }
 
 /// Starts all connections that have been accepted so far, before a message that concerns them.
@@ -212,22 +243,17 @@ fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
 pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
     let has_records = ctx.handoff.ring.has_unread_records();
     if has_records {
-        ctx.refresh_clock();
+        ctx.clock.refresh();
         ctx.handoff.ring.read_records(|id, command| apply_command(ctx, id, command));
     }
-    let mut changed = ctx.to_wake.borrow_mut();
+    let mut changed = ctx.tables.to_wake.borrow_mut();
     for shared in changed.drain(..) {
         shared.wake();
     }
     has_records
 }
 
-/// Wakes the half-closed connections that wait until JavaScript has taken their events.
-pub(super) fn wake_awaiting_javascript(ctx: &Context) {
-    for shared in ctx.awaiting_javascript.borrow_mut().drain(..) {
-        shared.wake();
-    }
-}
-
 /// Maximum turns before JavaScript has a turn of its event loop.
 const MAX_TURNS_ON_JAVASCRIPT: usize = 16;
+/// Maximum polls of the sockets before a batch of events is delivered to JavaScript.
+const MAX_BATCHING_POLLS: usize = 4;

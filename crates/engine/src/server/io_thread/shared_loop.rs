@@ -12,7 +12,7 @@ use super::event_loop::run_turns;
 use crate::bridge::handoff::Handoff;
 use crate::runtime::handover::{Handover, Signals};
 use crate::runtime::movable::{Held, Movable};
-use crate::runtime::thread_policy::ThreadClock;
+use crate::runtime::thread_policy::ThreadProbe;
 use crate::server::context::Context;
 
 /// The loop of a JavaScript environment, and what each of its two threads must know of the other.
@@ -22,8 +22,8 @@ pub(super) struct SharedLoop {
     /// The descriptor of the poll set: readable when a socket has an event.
     pub poll_fd: RawFd,
     pub presence: Arc<Presence>,
-    /// The processor time of the JavaScript thread.
-    pub javascript_clock: ThreadClock,
+    /// What this thread can see of the JavaScript thread.
+    pub javascript: ThreadProbe,
     pub is_stopping: AtomicBool,
     /// How often the I/O thread has taken the loop over.
     pub takeovers: AtomicU64,
@@ -115,7 +115,7 @@ impl SharedLoop {
             handoff,
             poll_fd,
             presence: Arc::default(),
-            javascript_clock: ThreadClock::of_this_thread(),
+            javascript: ThreadProbe::of_this_thread(),
             is_stopping: AtomicBool::new(false),
             takeovers: AtomicU64::new(0),
             next_deadline_us: AtomicU64::new(u64::MAX),
@@ -157,7 +157,7 @@ impl SharedLoop {
     fn turn(&self, ctx: &Rc<Context>, polls: bool) -> Option<Instant> {
         run_turns(ctx, polls);
         self.presence.count_return();
-        let next_timer = ctx.timers.next_deadline();
+        let next_timer = ctx.alarms.next();
         self.publish_deadline(next_timer);
         next_timer
     }
@@ -177,7 +177,7 @@ impl SharedLoop {
 
     /// Gives the loop back to the JavaScript thread. Returns the loop if there is something to do.
     pub fn give_back<'a>(&self, held: Held<'a, Rc<Context>>) -> Option<Held<'a, Rc<Context>>> {
-        let next_timer = held.timers.next_deadline();
+        let next_timer = held.alarms.next();
         self.publish_deadline(next_timer);
         // The JavaScript thread does not know of the timers that were set meanwhile.
         self.context.give_back(held, &*self.handoff, next_timer.is_some())

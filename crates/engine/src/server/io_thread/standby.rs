@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::alarms::watch_ring;
 use super::event_loop::{read_ring, run_busy, stop};
 use super::shared_loop::{SharedLoop, wait_readable};
 use crate::runtime::movable::Held;
@@ -47,14 +48,14 @@ impl Stay {
 pub(super) fn run<'a>(shared: &'a SharedLoop, mode: LoopMode, is_oversubscribed: bool) {
     let mut stay = Stay::new(is_oversubscribed);
     while let Some(held) = await_turn(shared, mode) {
-        held.runs_on_io_thread.set(true);
+        held.state.runs_on_io_thread.set(true);
         let keeps_until = (mode == LoopMode::Movable).then(|| {
             shared.takeovers.fetch_add(1, Ordering::Relaxed);
             Instant::now() + stay.begin()
         });
         // JavaScript may be in the middle of a batch, with unread responses.
         read_ring(&held);
-        held.ring_watch.notify_one();
+        watch_ring(&held);
         let max_wait = || {
             let left = keeps_until?.saturating_duration_since(Instant::now());
             Some(left.max(GIVE_BACK_INTERVAL))
@@ -63,9 +64,9 @@ pub(super) fn run<'a>(shared: &'a SharedLoop, mode: LoopMode, is_oversubscribed:
             if keeps_until.is_none_or(|until| until > Instant::now()) || !shared.is_calm() {
                 return Some(held);
             }
-            held.runs_on_io_thread.set(false);
+            held.state.runs_on_io_thread.set(false);
             let kept = shared.give_back(held)?;
-            kept.runs_on_io_thread.set(true);
+            kept.state.runs_on_io_thread.set(true);
             Some(kept)
         };
         if let Some(held) = run_busy(held, max_wait, try_give_back) {
@@ -129,8 +130,9 @@ impl<'a> JavascriptWatch<'a> {
     }
 
     /// Whether JavaScript has had time to come back, and something is to do. A thread that computes
-    /// is late at once. A thread that does not may only wait for a processor, and this thread would
-    /// take it one away.
+    /// is late at once. One that waits for an event is late a little later: it may just begin its
+    /// turn. One that waits for a processor comes back when it gets one, and this thread would take
+    /// it away.
     fn is_javascript_late(&mut self) -> bool {
         let returns = self.shared.presence.returns();
         if returns != self.returns || !self.shared.has_work() {
@@ -138,21 +140,29 @@ impl<'a> JavascriptWatch<'a> {
             self.late_ticks = 0;
             return false;
         }
-        let processor_time = self.shared.javascript_clock.now();
+        let javascript = &self.shared.javascript;
+        let processor_time = javascript.processor_time();
         if self.late_ticks == 0 {
             self.processor_time = processor_time;
         }
         self.late_ticks += 1;
         let computed = processor_time.saturating_sub(self.processor_time);
-        self.late_ticks > MAX_LATE_TICKS || (self.late_ticks > 1 && computed >= TICK / 2)
+        if computed >= TICK / 2 {
+            return self.late_ticks >= MIN_COMPUTING_TICKS;
+        }
+        self.late_ticks >= MAX_LATE_TICKS
+            || self.late_ticks >= MIN_WAITING_TICKS && !javascript.is_runnable()
     }
 }
 
 /// Interval at which the thread checks whether JavaScript has come back, while there is traffic.
 const TICK: Duration = Duration::from_millis(1);
-/// Checks after which JavaScript is late although its thread does not compute: it waits in a system
-/// call, or the machine has no processor for it.
-const MAX_LATE_TICKS: u32 = 3;
+/// Checks after which JavaScript is late if it has computed meanwhile.
+const MIN_COMPUTING_TICKS: u32 = 2;
+/// Checks after which JavaScript is late if it waits in a system call.
+const MIN_WAITING_TICKS: u32 = 4;
+/// Checks after which JavaScript is late although it waits for a processor.
+const MAX_LATE_TICKS: u32 = 100;
 /// Checks without traffic after which the thread sleeps until a socket has an event.
 const QUIET_TICKS: u32 = 50;
 /// Time for which the thread keeps the loop after a single take-over.

@@ -11,14 +11,12 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::{TlsServer, TlsStream};
 use crate::guard::Refusal;
 use crate::guard::proxy_protocol::{self, ProxyHeader};
 use crate::pressure::settings::ProxyProtocol;
+use crate::runtime::alarms::Alarm;
 use crate::runtime::executor::TaskWaker;
 use crate::runtime::sockets::Socket;
 use crate::server::connection::{self, ConnectionPermit};
@@ -31,8 +29,6 @@ pub(crate) struct Handshakes {
     open_count: Cell<usize>,
     /// More handshakes than this evict the oldest one.
     max_open: usize,
-    /// Wakes `abort_expired_handshakes` when deadlines have been shortened.
-    deadlines_changed: Notify,
 }
 
 /// One handshake as the queue holds it. A finished one may stay in the queue until its deadline.
@@ -54,12 +50,7 @@ enum HandshakeState {
 
 impl Handshakes {
     pub fn new(max_open: usize) -> Self {
-        Self {
-            queue: RefCell::default(),
-            open_count: Cell::new(0),
-            max_open: max_open.max(1),
-            deadlines_changed: Notify::new(),
-        }
+        Self { queue: RefCell::default(), open_count: Cell::new(0), max_open: max_open.max(1) }
     }
 
     /// The number of handshakes in progress.
@@ -88,11 +79,18 @@ impl Handshakes {
 
     /// Shortens the deadlines to that of idle connections, because the worker is draining.
     pub fn drain(&self, ctx: &Context) {
-        let soon = ctx.deadline(ctx.idle_drain.get());
+        let soon = ctx.clock.deadline(ctx.state.idle_drain.get());
         for pending in self.queue.borrow().iter() {
             pending.deadline_ms.set(pending.deadline_ms.get().min(soon));
         }
-        self.deadlines_changed.notify_one();
+        self.set_alarm(ctx);
+    }
+
+    /// Sets the alarm for the oldest handshake. The others have later deadlines.
+    fn set_alarm(&self, ctx: &Context) {
+        if let Some(oldest) = self.queue.borrow().front() {
+            ctx.alarms.set(Alarm::Handshakes, ctx.clock.to_time(oldest.deadline_ms.get()));
+        }
     }
 
     fn enter(&self, now: u64, deadline_ms: u64) -> Rc<PendingHandshake> {
@@ -115,9 +113,6 @@ impl Handshakes {
             queue.pop_front();
         }
         queue.push_back(pending.clone());
-        if queue.len() == 1 {
-            self.deadlines_changed.notify_one();
-        }
         pending
     }
 }
@@ -130,31 +125,20 @@ impl PendingHandshake {
 }
 
 /// Aborts the handshakes whose deadline has passed.
-pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
-    let handshakes = &ctx.handshakes;
-    loop {
-        let next = handshakes.queue.borrow().front().map(|pending| pending.deadline_ms.get());
-        let Some(deadline_ms) = next else {
-            handshakes.deadlines_changed.notified().await;
-            continue;
-        };
-        let now = ctx.now_ms();
-        if deadline_ms > now {
-            // Woken earlier only when all deadlines have been shortened.
-            let _ = ctx
-                .timers
-                .with_timeout(
-                    Duration::from_millis(deadline_ms - now),
-                    handshakes.deadlines_changed.notified(),
-                )
-                .await;
-            continue;
+pub(crate) fn abort_expired_handshakes(ctx: &Context) {
+    let handshakes = &ctx.pressure.handshakes;
+    let now = ctx.clock.now_ms();
+    let mut queue = handshakes.queue.borrow_mut();
+    while let Some(oldest) = queue.front()
+        && oldest.deadline_ms.get() <= now
+    {
+        if oldest.state.get() == HandshakeState::Open {
+            oldest.abort();
         }
-        let Some(pending) = handshakes.queue.borrow_mut().pop_front() else { continue };
-        if pending.state.get() == HandshakeState::Open {
-            pending.abort();
-        }
+        queue.pop_front();
     }
+    drop(queue);
+    handshakes.set_alarm(ctx);
 }
 
 /// The task that runs one handshake.
@@ -183,14 +167,16 @@ enum HandshakeStage {
 /// Starts the handshake of an accepted connection.
 pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
     let ctx = permit.ctx().clone();
-    let Some(server) = ctx.tls_of(permit.server_id()) else {
+    let Some(server) = ctx.servers.tls_of(permit.server_id()) else {
         return permit.emit_unserved();
     };
-    let deadline_ms = ctx.deadline(ctx.limits_of(permit.server_id()).settings.handshake_timeout);
-    let pending = ctx.handshakes.enter(ctx.now_ms(), deadline_ms);
+    let deadline_ms =
+        ctx.clock.deadline(ctx.servers.limits_of(permit.server_id()).settings.handshake_timeout);
+    let pending = ctx.pressure.handshakes.enter(ctx.clock.now_ms(), deadline_ms);
+    ctx.pressure.handshakes.set_alarm(&ctx);
     let (stage, first_bytes) = (HandshakeStage::AwaitingFirstByte(socket, server), Vec::new());
     let awaits_proxy =
-        ctx.limits_of(permit.server_id()).parse_policy.proxy_protocol != ProxyProtocol::Off;
+        ctx.servers.limits_of(permit.server_id()).parse_policy.proxy_protocol != ProxyProtocol::Off;
     let executor = ctx.executor.clone();
     executor.spawn(HandshakeTask {
         ctx,
@@ -261,7 +247,7 @@ fn read_proxy_header(
     permit: Option<&mut ConnectionPermit>,
 ) -> io::Result<bool> {
     let Some(permit) = permit else { return Ok(true) };
-    let limits = permit.ctx().limits_of(permit.server_id());
+    let limits = permit.ctx().servers.limits_of(permit.server_id());
     let may_tell = limits.parse_policy.proxy_allow_ips.trusts(&permit.peer());
     match proxy_protocol::read(first_bytes, limits.parse_policy.proxy_protocol, may_tell) {
         Ok(ProxyHeader::Incomplete) => Ok(false),
@@ -295,7 +281,7 @@ impl Drop for HandshakeTask {
     fn drop(&mut self) {
         self.pending.state.set(HandshakeState::Finished);
         self.pending.task.clear();
-        let handshakes = &self.ctx.handshakes;
+        let handshakes = &self.ctx.pressure.handshakes;
         handshakes.open_count.set(handshakes.open_count.get() - 1);
         let Some(permit) = self.permit.take() else { return };
         permit.emit_unserved();

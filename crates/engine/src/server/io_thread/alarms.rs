@@ -1,0 +1,107 @@
+//! What the loop does by itself: it delivers events, reads the ring while JavaScript is busy, ends
+//! waits that are over, and advances the timer wheel.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::event_loop::read_ring;
+use crate::log::access::AccessLog;
+use crate::runtime::alarms::Alarm;
+use crate::server::connection::{advance_wheel, end_body_buffering};
+use crate::server::context::Context;
+use crate::server::shutdown::exit_if_orphaned;
+use crate::transport::tls::abort_expired_handshakes;
+
+/// Handles the alarms that are due.
+pub(super) fn handle_alarms(ctx: &Rc<Context>) {
+    let now = ctx.clock.now();
+    while let Some(alarm) = ctx.alarms.take_due(now) {
+        match alarm {
+            Alarm::Clock => advance_clock(ctx),
+            Alarm::Batch => ctx.outbox.end_batching_delay(),
+            Alarm::Ring => poll_ring(ctx),
+            Alarm::BodyBuffering => end_body_buffering(ctx),
+            Alarm::Handshakes => abort_expired_handshakes(ctx),
+            Alarm::Orphan => exit_if_orphaned(ctx),
+        }
+    }
+}
+
+/// Reads the ring every millisecond while JavaScript processes a batch, so that no finished
+/// response waits for the slow handler of another request.
+pub(crate) fn watch_ring(ctx: &Context) {
+    ctx.alarms.set_if_unset(Alarm::Ring, RING_POLL_INTERVAL);
+}
+
+fn poll_ring(ctx: &Rc<Context>) {
+    let is_batch_out = ctx.handoff.is_batch_out();
+    // After the look at the batch: of one that is over, these are the last records.
+    let has_records = read_ring(ctx);
+    let has_taken = ctx.state.seen_takes.replace(ctx.handoff.takes()) != ctx.handoff.takes();
+    if has_records || has_taken || !is_batch_out {
+        wake_awaiting_javascript(ctx);
+    }
+    if is_batch_out {
+        watch_ring(ctx);
+    }
+}
+
+/// Wakes the half-closed connections that wait until JavaScript has taken their events.
+pub(super) fn wake_awaiting_javascript(ctx: &Context) {
+    for shared in ctx.tables.awaiting_javascript.borrow_mut().drain(..) {
+        shared.wake();
+    }
+}
+
+/// Starts the clock, if it does not run: it ticks while there are connections or unwritten log
+/// lines. Otherwise an idle worker sleeps.
+pub(crate) fn start_clock(ctx: &Context) {
+    if ctx.alarms.is_set(Alarm::Clock) {
+        return;
+    }
+    // While the clock ticks, it finds accepted connections, so the accept need not wake the thread.
+    // It must if JavaScript receives connections at their accept.
+    ctx.handoff.set_polls_accepted(!ctx.announces_at_accept);
+    ctx.alarms.set(Alarm::Clock, Instant::now() + CLOCK_TICK);
+}
+
+/// Advances the timer wheel and writes the logs.
+fn advance_clock(ctx: &Rc<Context>) {
+    ctx.logs.flush();
+    ctx.handoff.shrink(false);
+    ctx.pressure.heap_trimmer.trim_if_due();
+    let now = ctx.clock.now_ms();
+    let notices = ctx.logs.access.borrow_mut().as_mut().and_then(AccessLog::take_notice);
+    for text in notices.into_iter().chain(ctx.pressure.admission.take_refusal_report(now)) {
+        ctx.outbox.emit(|batch| batch.push_fault(&text));
+    }
+    release_reusable_ids(ctx);
+    advance_wheel(ctx, now);
+    if ctx.tables.connections.borrow().len() > 0 || ctx.logs.has_unwritten() {
+        start_clock(ctx);
+    } else {
+        ctx.handoff.set_polls_accepted(false);
+        ctx.handoff.shrink(true);
+    }
+    ctx.handoff.wake_for_accepted();
+}
+
+/// Makes the ids of finished exchanges and closed connections available again, once JavaScript has
+/// processed the batch that reports their end.
+fn release_reusable_ids(ctx: &Rc<Context>) {
+    let has_passed = |takes| ctx.handoff.has_passed(takes);
+    let exchanges = ctx.tables.exchanges.borrow_mut().take_reusable(has_passed);
+    let connections = ctx.tables.connections.borrow_mut().take_reusable(has_passed);
+    if exchanges.is_empty() && connections.is_empty() {
+        return;
+    }
+    // Records that JavaScript wrote before now are for the earlier owners of the ids.
+    read_ring(ctx);
+    ctx.tables.exchanges.borrow_mut().reuse(exchanges);
+    ctx.tables.connections.borrow_mut().reuse(connections);
+}
+
+/// Interval at which the ring is read while JavaScript processes a batch.
+const RING_POLL_INTERVAL: Duration = Duration::from_millis(1);
+/// Interval of the clock, and so the resolution of the deadlines of connections.
+const CLOCK_TICK: Duration = Duration::from_millis(100);
