@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { startLoad } from './load.ts'
-import { appSource, ENGINES, get, type Program, startProgram } from './program.ts'
+import { appSource, ENGINES, get, type Program, startProgram, until } from './program.ts'
 
 for (const engine of ENGINES) {
   test.serial(`${engine}: addresses come and go, the one that stays loses nothing`, async (t) => {
@@ -21,7 +21,7 @@ for (const engine of ENGINES) {
     const late = get({ socketPath: path, path: '/slow/1000' })
     await reload(program, config())
     t.is((await late).status, 200)
-    t.false(existsSync(path))
+    await until(() => !existsSync(path), 'the socket to be removed')
     const { answered, lost } = await stop()
     t.deepEqual(lost, [])
     t.true(answered > 50, `${answered} answered`)
