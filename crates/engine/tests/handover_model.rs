@@ -160,6 +160,26 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     shuttle::check_dfs(model, (!is_exhaustive).then_some(MAX_ORDERS));
 }
 
+/// Runs a model of a give-back. `meanwhile` is what the JavaScript thread does at the same time.
+fn check_give_back(
+    meanwhile: impl Fn(&Handover<Rc<Cell<usize>>>, &Arc<Surroundings>, &Cell<bool>)
+    + Send
+    + Sync
+    + 'static,
+) {
+    check(move || {
+        let handover = Arc::new(new_loop());
+        let around = Arc::new(Surroundings::default());
+        let polls = Cell::new(false);
+        handover.set_polled(true, |on| polls.set(on));
+        around.prepare_sleep(Sleeper::JavaScript);
+        let io_thread = give_back(&handover, &around);
+        meanwhile(&handover, &around, &polls);
+        io_thread.join().unwrap();
+        settle(&handover, &around, &polls);
+    });
+}
+
 #[test]
 fn one_thread_holds_the_loop_at_a_time() {
     check(|| {
@@ -178,55 +198,31 @@ fn one_thread_holds_the_loop_at_a_time() {
 
 #[test]
 fn a_record_that_is_written_during_a_give_back_is_read() {
-    check(|| {
-        let handover = Arc::new(new_loop());
-        let around = Arc::new(Surroundings::default());
-        let polls = Cell::new(false);
-        handover.set_polled(true, |on| polls.set(on));
-        around.prepare_sleep(Sleeper::JavaScript);
-        let io_thread = give_back(&handover, &around);
+    check_give_back(|handover, around, _| {
         around.written.fetch_add(1, Ordering::SeqCst);
         thread::yield_now();
         if around.must_call.load(Ordering::SeqCst) == 1 {
-            handover.turn_or_wake(&*around, |turns| around.turn(turns));
+            handover.turn_or_wake(&**around, |turns| around.turn(turns));
         }
-        io_thread.join().unwrap();
-        settle(&handover, &around, &polls);
     });
 }
 
 #[test]
 fn a_poll_set_is_watched_after_a_give_back() {
-    check(|| {
-        let handover = Arc::new(new_loop());
-        let around = Arc::new(Surroundings::default());
-        let polls = Cell::new(false);
-        handover.set_polled(true, |on| polls.set(on));
-        around.prepare_sleep(Sleeper::JavaScript);
-        let io_thread = give_back(&handover, &around);
+    check_give_back(|handover, around, polls| {
         // A socket has an event.
         handover.turn_or_stop_polling(|turns| around.turn(turns), |on| polls.set(on));
-        io_thread.join().unwrap();
-        settle(&handover, &around, &polls);
     });
 }
 
 #[test]
 fn a_message_of_a_third_thread_is_read() {
-    check(|| {
-        let handover = Arc::new(new_loop());
-        let around = Arc::new(Surroundings::default());
-        let polls = Cell::new(false);
-        handover.set_polled(true, |on| polls.set(on));
-        around.prepare_sleep(Sleeper::JavaScript);
-        let io_thread = give_back(&handover, &around);
+    check_give_back(|_, around, _| {
         let acceptor = around.clone();
         let acceptor = thread::spawn(move || {
             acceptor.written.fetch_add(1, Ordering::SeqCst);
             acceptor.wake();
         });
-        io_thread.join().unwrap();
         acceptor.join().unwrap();
-        settle(&handover, &around, &polls);
     });
 }
