@@ -242,11 +242,8 @@ export class Ring {
    */
   wakeInBatch(): void {
     if (this.#wakeTail === this.#tail) return
-    if (Atomics.load(this.#header, RING_WORD.LOOP_STATE) === LOOP_STATE.JAVASCRIPT) {
-      this.#wakeTail = this.#tail
-      this.#engine?.wake()
-      return
-    }
+    const state = Atomics.load(this.#header, RING_WORD.LOOP_STATE)
+    if (state === LOOP_STATE.JAVASCRIPT) return this.wake()
     if (++this.#requestsSinceClock < CLOCK_EVERY) return
     this.#requestsSinceClock = 0
     const now = system.now()

@@ -8,8 +8,8 @@ pub use monoceros_engine::bridge::wire::head_flag::{
     CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, DISCARDS, LENGTH, NO_BODY,
 };
 use monoceros_engine::bridge::wire::{
-    NO_REASON, RING_DATA_AT, RING_FLAGS_SHIFT, RING_RECORD_BYTES, RING_STATUS_SHIFT, ring_flag,
-    ring_record, ring_word,
+    NO_REASON, RING_DATA_AT, RING_FLAGS_SHIFT, RING_RECORD_BYTES, RING_STATUS_SHIFT, loop_state,
+    ring_flag, ring_record, ring_word,
 };
 use monoceros_engine::server::io_thread::IoThread;
 
@@ -191,7 +191,9 @@ impl Js {
             return;
         }
         self.woken = self.tail;
-        if self.memory.word(ring_word::LOOP_STATE).load(Ordering::SeqCst) != 0 {
+        if self.memory.word(ring_word::LOOP_STATE).load(Ordering::SeqCst)
+            != u32::from(loop_state::RUNNING)
+        {
             self.io.wake();
         }
     }
