@@ -135,8 +135,8 @@ impl ConnectionState {
     /// already have begun.
     pub(crate) fn wait_for_next_stream(&self, header_block_deadline: u64, is_draining: bool) {
         let limits = self.limits();
-        let idle = if is_draining || self.ctx.state.is_draining.get() {
-            self.ctx.state.idle_drain.get().min(limits.settings.keepalive)
+        let idle = if is_draining || self.ctx.lifecycle.is_draining.get() {
+            self.ctx.lifecycle.idle_drain.get().min(limits.settings.keepalive)
         } else {
             limits.settings.keepalive + limits.keepalive_grace
         };
@@ -177,7 +177,7 @@ impl Connection {
                 session.abort(Reason::NO_ERROR);
             } else {
                 session.drain();
-                shared.start_wait(shared.ctx.state.idle_drain.get());
+                shared.start_wait(shared.ctx.lifecycle.idle_drain.get());
             }
         }
         self.arm_http2_timer(session, now);

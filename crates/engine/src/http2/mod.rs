@@ -108,7 +108,7 @@ impl Connection {
         {
             return turn;
         }
-        if shared.ctx.state.is_draining.get() && !session.is_draining() {
+        if shared.ctx.lifecycle.is_draining.get() && !session.is_draining() {
             session.drain();
             session.streams.all().iter().for_each(StreamExchange::drain_tunnel);
         }

@@ -25,7 +25,7 @@ impl StreamExchange {
         exchange.is_body_done = self.request_body.borrow().is_none();
         // JavaScript gets the end of the client's bytes as an event of its own.
         exchange.is_end_emitted = false;
-        exchange.tunnel = Some(Box::new(Tunnel::new(ctx.state.is_draining.get())));
+        exchange.tunnel = Some(Box::new(Tunnel::new(ctx.lifecycle.is_draining.get())));
         ctx.tables.tunnel_count.set(ctx.tables.tunnel_count.get() + 1);
     }
 

@@ -155,7 +155,7 @@ impl Connection {
             shared.emit_connection(&stream);
         }
         start_clock(&ctx);
-        if ctx.state.is_draining.get() {
+        if ctx.lifecycle.is_draining.get() {
             shared.drain();
         }
         // A PROXY protocol header precedes the TLS handshake, so it has been read already.

@@ -55,7 +55,7 @@ pub(crate) struct Context {
     /// The poll set with the sockets of all connections.
     pub sockets: Rc<SocketSet>,
     pub scratch: Scratch,
-    pub state: LoopState,
+    pub lifecycle: Lifecycle,
 }
 
 /// The connections of a loop, and the exchanges of their requests.
@@ -75,6 +75,8 @@ pub(crate) struct Tables {
     pub to_wake: RefCell<Vec<Rc<ConnectionState>>>,
     /// Half-closed connections that wait until JavaScript has taken the events emitted so far.
     pub awaiting_javascript: RefCell<Vec<Rc<ConnectionState>>>,
+    /// How often JavaScript had taken a batch when the ring was last polled for them.
+    pub polled_takes: Cell<u64>,
 }
 
 /// What decides who is served, and who must go.
@@ -108,16 +110,12 @@ pub(crate) struct Scratch {
     pub log_info: RefCell<Vec<Box<LogInfo>>>,
 }
 
-/// What the loop does now.
-pub(crate) struct LoopState {
+/// How far the loop is on its way to its end.
+pub(crate) struct Lifecycle {
     /// Whether the worker drains: each connection closes after its response.
     pub is_draining: Cell<bool>,
     /// How long a drain keeps idle connections open, because a request may be on its way.
     pub idle_drain: Cell<Duration>,
-    /// Whether the I/O thread holds the loop, so that a wake of JavaScript is a thread switch.
-    pub runs_on_io_thread: Cell<bool>,
-    /// How often JavaScript had taken a batch when the ring was last polled.
-    pub seen_takes: Cell<u64>,
     /// When the process must have exited, because the arbiter has died.
     pub orphan_ends_at: Cell<Option<Instant>>,
     /// Whether the loop must stop after this turn.
@@ -160,11 +158,9 @@ impl Context {
                 date: RefCell::new(Date::now()),
                 log_info: RefCell::default(),
             },
-            state: LoopState {
+            lifecycle: Lifecycle {
                 is_draining: Cell::new(false),
                 idle_drain: Cell::new(IDLE_DRAIN_TIME),
-                runs_on_io_thread: Cell::new(true),
-                seen_takes: Cell::new(0),
                 orphan_ends_at: Cell::new(None),
                 is_stopping: Cell::new(false),
             },
@@ -224,9 +220,12 @@ impl Context {
         self.tables.requests() + self.outbox.tunnel_chunks() > 1
     }
 
-    /// Delivers the events of this turn to JavaScript. Ids without an unused generation are set
-    /// aside until JavaScript has taken this batch.
+    /// Delivers the events of this turn to JavaScript, if there are any. Ids without an unused
+    /// generation are set aside until JavaScript has taken this batch.
     pub fn deliver_events(&self) {
+        if !self.outbox.is_due() {
+            return;
+        }
         self.outbox.deliver();
         let takes = self.handoff.takes();
         self.tables.exchanges.borrow_mut().quarantine_exhausted(takes);

@@ -123,7 +123,6 @@ impl IoThread {
             // This is the JavaScript thread, which runs the loop as long as it is calm.
             use_batch_scheduling();
         }
-        context.state.runs_on_io_thread.set(mode == LoopMode::IoThread);
         let shared = Arc::new(SharedLoop::new(context, handoff.clone(), poll_fd));
         let standby = shared.clone();
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {

@@ -12,8 +12,8 @@ use crate::server::io_thread::event_loop::read_ring;
 /// Drains every connection. Idle connections close after `idle`. JavaScript receives an idle event
 /// once no connection is left. A second call only shortens the wait of idle connections.
 pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
-    ctx.state.idle_drain.set(idle);
-    let begins = !ctx.state.is_draining.replace(true);
+    ctx.lifecycle.idle_drain.set(idle);
+    let begins = !ctx.lifecycle.is_draining.replace(true);
     for (id, entry) in ctx.tables.connections.borrow_mut().iter_mut() {
         entry.drain(ctx, id, begins);
     }
@@ -28,14 +28,14 @@ pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
 
 /// Begins the exit of the process after the arbiter's death.
 pub(crate) fn begin_orphan_exit(ctx: &Rc<Context>) {
-    ctx.state.orphan_ends_at.set(Some(ctx.clock.now() + ORPHAN_GRACE_TIME));
+    ctx.lifecycle.orphan_ends_at.set(Some(ctx.clock.now() + ORPHAN_GRACE_TIME));
     exit_if_orphaned(ctx);
 }
 
 /// Exits the process after the arbiter's death, at the latest after [`ORPHAN_GRACE_TIME`], whatever
 /// JavaScript does. Requests in flight may finish within that time.
 pub(crate) fn exit_if_orphaned(ctx: &Rc<Context>) {
-    let Some(end) = ctx.state.orphan_ends_at.get() else { return };
+    let Some(end) = ctx.lifecycle.orphan_ends_at.get() else { return };
     read_ring(ctx);
     let is_busy = ctx.tables.connections.borrow().iter().any(|(_, entry)| entry.is_busy());
     if is_busy && ctx.clock.now() < end {

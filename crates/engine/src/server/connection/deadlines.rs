@@ -168,8 +168,8 @@ impl Connection {
             shared.start_wait(limits.settings.header_timeout);
             return self.register_head_deadline();
         }
-        let idle = if shared.ctx.state.is_draining.get() {
-            shared.ctx.state.idle_drain.get().min(limits.settings.keepalive)
+        let idle = if shared.ctx.lifecycle.is_draining.get() {
+            shared.ctx.lifecycle.idle_drain.get().min(limits.settings.keepalive)
         } else {
             limits.settings.keepalive + limits.keepalive_grace
         };
@@ -181,7 +181,7 @@ impl Connection {
     /// head of a connection is timed from the accept.
     pub(crate) fn start_head_timeout(&mut self) {
         let shared = &self.shared;
-        if shared.requests.get() > 0 && !shared.ctx.state.is_draining.get() {
+        if shared.requests.get() > 0 && !shared.ctx.lifecycle.is_draining.get() {
             shared.start_wait(shared.limits().settings.header_timeout);
         }
         self.register_head_deadline();

@@ -92,14 +92,14 @@ impl TableEntry {
     }
 
     /// Begins the drain of the connection if `begins`, else shortens it. An idle connection stays
-    /// open for `ctx.state.idle_drain`, because a request may be on its way.
+    /// open for `ctx.lifecycle.idle_drain`, because a request may be on its way.
     pub fn drain(&mut self, ctx: &Context, id: u32, begins: bool) {
         match self {
             Self::Serving(shared) if begins => shared.drain(),
             Self::Serving(shared) => shared.shorten_drain(),
             Self::Idle(idle) => {
                 idle.wait_ends_at =
-                    idle.wait_ends_at.min(ctx.clock.deadline(ctx.state.idle_drain.get()));
+                    idle.wait_ends_at.min(ctx.clock.deadline(ctx.lifecycle.idle_drain.get()));
                 ctx.wheel.borrow_mut().insert(slot_of(id), idle.wait_ends_at);
             }
         }

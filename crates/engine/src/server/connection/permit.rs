@@ -71,7 +71,7 @@ impl Drop for ConnectionPermit {
             let handoff = ctx.handoff.clone();
             ctx.executor.spawn(async move { handoff.descriptor_freed() });
         }
-        if ctx.state.is_draining.get() && ctx.has_no_connections() {
+        if ctx.lifecycle.is_draining.get() && ctx.has_no_connections() {
             ctx.outbox.emit(EventBatch::push_idle);
         }
     }

@@ -149,7 +149,7 @@ impl ConnectionState {
             let soon = self
                 .ctx
                 .clock
-                .deadline(self.ctx.state.idle_drain.get())
+                .deadline(self.ctx.lifecycle.idle_drain.get())
                 .min(self.wait_ends_at.get());
             self.wait_ends_at.set(soon);
             self.set_deadline_at(self.deadline.get().min(soon));

@@ -34,7 +34,7 @@ impl ResponseSink for ConnectionState {
             let limit = limits.settings.limit_requests_per_connection;
             let closes = head.flags.closes()
                 || !exchange.allows_keep_alive
-                || ctx.state.is_draining.get()
+                || ctx.lifecycle.is_draining.get()
                 || limits.settings.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
                 || (head.flags.discards_request_body()

@@ -52,7 +52,7 @@ impl ConnectionState {
         self.wait_ends_at.set(u64::MAX);
         // As in Node, a body of the request is part of the bytes after the head.
         exchange.is_body_done = false;
-        exchange.tunnel = Some(Box::new(Tunnel::new(self.ctx.state.is_draining.get())));
+        exchange.tunnel = Some(Box::new(Tunnel::new(self.ctx.lifecycle.is_draining.get())));
         self.ctx.tables.tunnel_count.set(self.ctx.tables.tunnel_count.get() + 1);
     }
 

@@ -37,7 +37,8 @@ fn poll_ring(ctx: &Rc<Context>) {
     let is_batch_out = ctx.handoff.is_batch_out();
     // After the look at the batch: of one that is over, these are the last records.
     let has_records = read_ring(ctx);
-    let has_taken = ctx.state.seen_takes.replace(ctx.handoff.takes()) != ctx.handoff.takes();
+    let takes = ctx.handoff.takes();
+    let has_taken = ctx.tables.polled_takes.replace(takes) != takes;
     if has_records || has_taken || !is_batch_out {
         wake_awaiting_javascript(ctx);
     }

@@ -36,14 +36,14 @@ pub(super) fn run_turns(ctx: &Rc<Context>, polls: bool) {
         handle_alarms(ctx);
         run_tasks(ctx);
         if !ctx.executor.has_ready_tasks() {
-            deliver_events(ctx);
+            ctx.deliver_events();
             if handoff.prepare_sleep(Sleeper::JavaScript) {
                 return;
             }
             handoff.end_sleep();
         }
     }
-    deliver_events(ctx);
+    ctx.deliver_events();
     // JavaScript has a turn of its event loop first.
     handoff.prepare_sleep(Sleeper::JavaScript);
     handoff.wake_poller();
@@ -60,12 +60,16 @@ pub(super) fn run_busy<'a>(
     let _abort = AbortOnPanic;
     held.handoff.end_sleep();
     let mut batching = Batching::default();
-    while !held.state.is_stopping.get() {
+    while !held.lifecycle.is_stopping.get() {
         run_tasks(&held);
         let is_batching = batching.defers_delivery(&held);
-        if !is_batching && deliver_events(&held) && held.has_several_requests() {
-            // Only then can a finished response wait for another request's handler.
-            watch_ring(&held);
+        if !is_batching {
+            // Only with several requests can a response wait for another request's handler. The
+            // chunks of tunnels count until they are delivered.
+            if held.outbox.is_due() && held.has_several_requests() {
+                watch_ring(&held);
+            }
+            held.deliver_events();
         }
         if is_batching || held.executor.has_ready_tasks() {
             poll_sockets(&held);
@@ -84,15 +88,6 @@ fn run_tasks(ctx: &Rc<Context>) {
     evict_over_limit(ctx);
     // The turn has taken a while, and a wait may follow.
     ctx.clock.mark_stale();
-}
-
-/// Delivers the events of this turn, if there are any. Returns whether there were.
-fn deliver_events(ctx: &Context) -> bool {
-    let is_due = ctx.outbox.is_due();
-    if is_due {
-        ctx.deliver_events();
-    }
-    is_due
 }
 
 /// Batches the events on the I/O thread: while requests are in flight, it polls the sockets again
@@ -205,7 +200,7 @@ fn handle_control_messages(ctx: &Rc<Context>) {
                 }
             }
             ControlMessage::Fault(text) => ctx.outbox.emit(|batch| batch.push_fault(&text)),
-            ControlMessage::Stop => ctx.state.is_stopping.set(true),
+            ControlMessage::Stop => ctx.lifecycle.is_stopping.set(true),
         }
     }
     begin_each(ctx, &mut accepted);

@@ -48,7 +48,6 @@ impl Stay {
 pub(super) fn run<'a>(shared: &'a SharedLoop, mode: LoopMode, is_oversubscribed: bool) {
     let mut stay = Stay::new(is_oversubscribed);
     while let Some(held) = await_turn(shared, mode) {
-        held.state.runs_on_io_thread.set(true);
         let keeps_until = (mode == LoopMode::Movable).then(|| {
             shared.takeovers.fetch_add(1, Ordering::Relaxed);
             Instant::now() + stay.begin()
@@ -64,10 +63,7 @@ pub(super) fn run<'a>(shared: &'a SharedLoop, mode: LoopMode, is_oversubscribed:
             if keeps_until.is_none_or(|until| until > Instant::now()) || !shared.is_calm() {
                 return Some(held);
             }
-            held.state.runs_on_io_thread.set(false);
-            let kept = shared.give_back(held)?;
-            kept.state.runs_on_io_thread.set(true);
-            Some(kept)
+            shared.give_back(held)
         };
         if let Some(held) = run_busy(held, max_wait, try_give_back) {
             return stop(&held);

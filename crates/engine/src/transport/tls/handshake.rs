@@ -79,7 +79,7 @@ impl Handshakes {
 
     /// Shortens the deadlines to that of idle connections, because the worker is draining.
     pub fn drain(&self, ctx: &Context) {
-        let soon = ctx.clock.deadline(ctx.state.idle_drain.get());
+        let soon = ctx.clock.deadline(ctx.lifecycle.idle_drain.get());
         for pending in self.queue.borrow().iter() {
             pending.deadline_ms.set(pending.deadline_ms.get().min(soon));
         }
