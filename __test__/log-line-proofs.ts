@@ -173,6 +173,14 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     `${P}/blocked.spec.ts`,
     'without the addon a JavaScript thread finds the place',
   ),
+  clusterForkIgnored: proof(
+    `${P}/cluster.spec.ts`,
+    'cluster.fork() starts no process and warns once',
+  ),
+  parentMessageDiscarded: proof(
+    `${P}/cluster.spec.ts`,
+    'a message to the primary process is discarded with one warning',
+  ),
   serverClosedByApp: proof(
     `${P}/extra-listeners.spec.ts`,
     'a worker whose program closes its server accepts nothing until it listens again',

@@ -114,11 +114,17 @@ test.serial('a module that exports nothing and never listens: 4', failsToStart, 
   line: /App failed to load/,
 })
 
+test.serial('a module that prints and never listens: 4', failsToStart, {
+  files: { 'app.cjs': `console.error('hello')` },
+  exit: 4,
+  line: /App failed to load/,
+})
+
 test.serial('a program that starts workers by node:cluster: 4', failsToStart, {
   files: {
     'app.cjs': `const cluster = require('node:cluster')
-if (cluster.isPrimary) cluster.fork()
-else require('node:http').createServer().listen(0)`,
+cluster.setupPrimary({ exec: './server.js' })
+cluster.fork()`,
   },
   exit: 4,
   line: /\[ERROR\] the application starts its own workers with node:cluster/,
@@ -363,20 +369,6 @@ test.serial('a script that listens late is waited for', async (t) => {
     process.send('ready')`
   const args = serveArgs('auto', '-w', '1')
   const program = await startProgram(t, { files: { 'app.cjs': source }, args }).ready(1)
-  t.is((await program.get()).body, 'late')
-})
-
-test.serial('one that has work done by node:cluster meanwhile is, too', async (t) => {
-  const files = {
-    'app.cjs': `const cluster = require('node:cluster')
-    const http = require('node:http')
-    if (cluster.isPrimary) {
-      cluster.fork()
-      setTimeout(() => http.createServer((req, res) => res.end('late')).listen(3000), 2_500)
-    } else setInterval(() => {}, 1_000)`,
-  }
-  const program = startProgram(t, { files, args: ['app.cjs', '-b', '127.0.0.1:0'] })
-  await program.ready(0)
   t.is((await program.get()).body, 'late')
 })
 

@@ -235,6 +235,14 @@ export const LOG_LINES = {
   workerEngine: worker('debug', (engine: string) => `engine=${engine}`),
   blockWatcherStarted: worker('debug', () => 'Watcher started'),
   blockWatcherFailed: worker('debug', (problem: string) => `The watcher failed: ${problem}`),
+  clusterForkIgnored: worker(
+    'warning',
+    () => 'cluster.fork() starts no process: Monoceros starts the workers (setting workers)',
+  ),
+  parentMessageDiscarded: worker(
+    'warning',
+    (message: string) => `process.send() reaches no process; the first message is ${message}`,
+  ),
   serverClosedByApp: worker(
     'warning',
     () => 'The application has closed its server: this worker accepts no connections',

@@ -4,6 +4,8 @@
  * (timers, sockets, requests).
  */
 
+import { fstatSync } from 'node:fs'
+import { isatty } from 'node:tty'
 import type { ListenCapture } from '../http/node/listen.ts'
 
 const POLL_INTERVAL_MS = 100
@@ -12,11 +14,10 @@ const POLL_INTERVAL_MS = 100
  */
 const MAX_IDLE_POLLS = 10
 
-/**
- * The resource types that node:cluster holds for its workers: processes, channels, addresses. They
- * alone do not show that the primary process is going to call `listen()` itself.
- */
-const CLUSTER_RESOURCES = new Set(['ProcessWrap', 'PipeWrap', 'TCPServerWrap', 'PipeServerWrap'])
+/** The type of a pipe, and of a unix socket. */
+const PIPE = 'PipeWrap'
+const STDOUT_FD = 1
+const STDERR_FD = 2
 
 /** The number of active resources by type. Take it before the application is loaded. */
 export type ResourceBaseline = ReadonlyMap<string, number>
@@ -43,24 +44,33 @@ export async function awaitListen(
   }
 }
 
-/** Whether the program has started workers of its own with node:cluster. */
-export function hasClusterWorkers(): boolean {
-  // Loaded only here: most workers do not need node:cluster.
-  const workers: unknown = Reflect.get(process.getBuiltinModule('node:cluster'), 'workers')
-  return Object.keys(workers ?? {}).length > 0
-}
-
 function isIdle(baseline: ResourceBaseline): boolean {
-  const isPrimary = hasClusterWorkers()
+  const own = countOwnResources()
   return [...countResources()].every(([type, count]) => {
-    return count <= (baseline.get(type) ?? 0) || (isPrimary && CLUSTER_RESOURCES.has(type))
+    return count <= Math.max(baseline.get(type) ?? 0, own.get(type) ?? 0)
   })
 }
 
+/**
+ * Counts what a worker has open that does not keep a program alive: the channel to the arbiter, and
+ * the standard streams, which are open once the program has printed something.
+ */
+function countOwnResources(): Map<string, number> {
+  return countTypes([PIPE, ...[STDOUT_FD, STDERR_FD].flatMap(resourceTypeOf)])
+}
+
+function resourceTypeOf(fd: number): string[] {
+  if (isatty(fd)) return ['TTYWrap']
+  const stats = fstatSync(fd)
+  return stats.isFIFO() || stats.isSocket() ? [PIPE] : []
+}
+
 function countResources(): Map<string, number> {
+  return countTypes(process.getActiveResourcesInfo())
+}
+
+function countTypes(types: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>()
-  for (const type of process.getActiveResourcesInfo()) {
-    counts.set(type, (counts.get(type) ?? 0) + 1)
-  }
+  for (const type of types) counts.set(type, (counts.get(type) ?? 0) + 1)
   return counts
 }

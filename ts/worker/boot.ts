@@ -15,6 +15,7 @@ import type { System } from '../process/system.ts'
 import { assertReadable, switchUser } from '../process/user.ts'
 import { parseApplicationPath } from './app.ts'
 import type { Channel } from './channel.ts'
+import { type ClusterUse, installCluster } from './cluster.ts'
 import type { DevelopmentMode } from './development.ts'
 import { ExtraServers } from './extra-listeners.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
@@ -68,16 +69,21 @@ export class Boot {
       ...this.#message,
       config: { ...config, ...(await resolveCollectors(config, this.#message.collectorAddresses)) },
     }
-    installIpcShim()
+    installIpcShim(() => this.#parts.log)
+    const clusterUse = installCluster({
+      id: message.slot,
+      log: () => this.#parts.log,
+      stop: () => this.#stopByApp(),
+    })
     if (message.capturedOutputFds !== undefined) makeStdioBlocking()
     try {
-      await this.#load(message)
+      await this.#load(message, clusterUse)
     } catch (error) {
       this.#fail(error, message)
     }
   }
 
-  async #load(message: BootMessage): Promise<void> {
+  async #load(message: BootMessage, clusterUse: ClusterUse): Promise<void> {
     const { config } = message
     const { arbiterPid, channel, isBooting, push } = this.#context
     await loadCustomLogger(config)
@@ -103,7 +109,7 @@ export class Boot {
     await this.#startDevelopmentMode(message)
     const extraServers = new ExtraServers(channel, { isCheck: message.isCheck })
     this.#parts.extraServers = extraServers
-    const { target: loaded, exports } = await loadTarget(message, extraServers)
+    const { target: loaded, exports } = await loadTarget(message, { extraServers, clusterUse })
     const lifespan = findLifespan(exports, config.asgi_lifespan)
     this.#parts.lifespan = lifespan
     if (loaded.style === 'node' && loaded.close) this.#parts.closeFramework = loaded.close
@@ -114,6 +120,12 @@ export class Boot {
     const target = this.#parts.hooks?.wrapTarget(loaded) ?? loaded
     if (!isBooting() || this.#servesFailurePage) return
     await this.#serve(target, message, log)
+  }
+
+  /** The application has called `cluster.worker.disconnect()` or `kill()`. */
+  #stopByApp(): void {
+    const { isBooting, isServing } = this.#context
+    if (isBooting() || isServing()) this.#system.kill(process.pid, 'TERM')
   }
 
   async #serve(target: Target, message: BootMessage, log: Logger): Promise<void> {

@@ -8,7 +8,8 @@ import { captureListen } from '../http/node/listen.ts'
 import type { BootMessage } from '../messages.ts'
 import { native } from '../native/index.ts'
 import { loadApplication } from './app.ts'
-import { awaitListen, countResourcesAtStart, hasClusterWorkers } from './await-listen.ts'
+import { awaitListen, countResourcesAtStart } from './await-listen.ts'
+import type { ClusterUse } from './cluster.ts'
 import type { ExtraServers } from './extra-listeners.ts'
 
 /** Part of `boot_timeout` that is kept for the report that the program never called `listen()`. */
@@ -23,7 +24,7 @@ export interface LoadedTarget {
 /** Loads the application, and waits for its `listen()` if it exports none. */
 export async function loadTarget(
   { config, listeners }: BootMessage,
-  extraServers: ExtraServers,
+  { extraServers, clusterUse }: { extraServers: ExtraServers; clusterUse: ClusterUse },
 ): Promise<LoadedTarget> {
   const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
   // Before the application is loaded: a tracer that patches Node's methods then wraps ours.
@@ -47,7 +48,7 @@ export async function loadTarget(
     // The program exports no application: it may call `listen()` later.
     await awaitListen(captured, baseline, config.boot_timeout * 1_000 - REPORTING_TIME_MS)
     if (captured.server === undefined)
-      throw hasClusterWorkers() ? monocerosError('ERR_APP_CLUSTER') : error
+      throw clusterUse.hasForked() ? monocerosError('ERR_APP_CLUSTER') : error
     return detect()
   }
 }
