@@ -20,7 +20,9 @@ export type Profile = 'quick' | 'release'
 
 const NATIVE = join(ROOT, 'dist', 'native')
 const ADDON_SOURCES = ['crates', 'build.rs', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml']
-const FEATURES = process.argv.includes('--ring') ? ['--no-default-features', '--features=ring'] : []
+/** Arguments of cargo that select the cryptography of ring. */
+const RING = ['--no-default-features', '--features=ring']
+const FEATURES = process.argv.includes('--ring') ? RING : []
 const DIST_SOURCES = ['ts', 'tsconfig.json', 'scripts/build.ts']
 
 /**
@@ -53,9 +55,20 @@ interface EntrySet {
   readonly chunks: string
 }
 
+export interface BuildOptions {
+  /**
+   * Builds only what a start needs: no declarations, and an addon with ring, because aws-lc takes
+   * most of the time. An addon of any profile and cryptography is used if it is up to date.
+   */
+  readonly isDevelopment?: boolean
+}
+
 /** Builds whatever is out of date. Without cargo it builds only dist/ and logs the reason. */
-export async function build(profile: Profile = 'quick'): Promise<boolean> {
-  return (await buildAddon(profile)) && (await buildDist())
+export async function build(
+  profile: Profile = 'quick',
+  { isDevelopment = false }: BuildOptions = {},
+): Promise<boolean> {
+  return (await buildAddon(profile, isDevelopment)) && (await buildDist(isDevelopment))
 }
 
 /** The cargo profile of the addon in dist/native, for benchmark reports. */
@@ -70,7 +83,7 @@ export function addonPath(): string | undefined {
   return name === undefined ? undefined : join(NATIVE, name)
 }
 
-async function buildAddon(profile: Profile): Promise<boolean> {
+async function buildAddon(profile: Profile, isDevelopment: boolean): Promise<boolean> {
   const obstacle = await cargoObstacle()
   if (obstacle !== undefined) {
     if (addonPath() === undefined) {
@@ -78,24 +91,35 @@ async function buildAddon(profile: Profile): Promise<boolean> {
     }
     return true
   }
-  // An addon of the release profile also satisfies a request for the quick profile.
-  const isBuilt = (built: Profile) => readStamp('addon') === stampOf(built)
-  const isCurrent = isBuilt(profile) || (profile === 'quick' && isBuilt('release'))
-  if (isCurrent && addonPath() !== undefined) return true
+  const features = isDevelopment ? RING : FEATURES
+  if (isCurrent(profile, isDevelopment) && addonPath() !== undefined) return true
 
-  console.log(`building the addon (cargo profile ${profile})`)
+  console.log(
+    `building the addon (cargo profile ${profile}); ` +
+      `the first build takes about ${isDevelopment ? 'one minute' : 'three minutes'} on two cores`,
+  )
   mkdirSync(NATIVE, { recursive: true })
   const { status } = await runBin('napi', [
     ...['build', '--platform', '--profile', profile, '--output-dir', 'dist/native'],
-    ...FEATURES,
+    ...features,
     ...['--js', 'binding.cjs', '--dts', '../../ts/native/binding.d.cts'],
   ])
-  if (status === 0) writeStamp('addon', stampOf(profile))
+  if (status === 0) writeStamp('addon', stampOf(profile, features))
   return status === 0
 }
 
-function stampOf(profile: Profile): string {
-  return [profile, fingerprint(ADDON_SOURCES), ...FEATURES].join(' ')
+/** Whether the addon of the last build satisfies a request. */
+function isCurrent(profile: Profile, isDevelopment: boolean): boolean {
+  // An addon of the release profile also satisfies a request for the quick profile.
+  const profiles: readonly Profile[] = profile === 'quick' ? ['quick', 'release'] : [profile]
+  const features = isDevelopment ? [RING, []] : [FEATURES]
+  return profiles.some((built) =>
+    features.some((chosen) => readStamp('addon') === stampOf(built, chosen)),
+  )
+}
+
+function stampOf(profile: Profile, features: readonly string[]): string {
+  return [profile, fingerprint(ADDON_SOURCES), ...features].join(' ')
 }
 
 /** Why cargo cannot build the addon on this machine, or undefined if it can. */
@@ -110,13 +134,16 @@ export async function cargoObstacle(): Promise<string | undefined> {
   return `cargo is ${found[1]}.${found[2]}, but the addon needs ${wanted?.[1]}.${wanted?.[2]}`
 }
 
-async function buildDist(): Promise<boolean> {
+async function buildDist(isDevelopment: boolean): Promise<boolean> {
   const current = fingerprint(DIST_SOURCES)
+  if (!isDevelopment && readStamp('declarations') !== current) {
+    const declare = ['--project', 'tsconfig.json', '--emitDeclarationOnly']
+    const { status } = await runBin('tsc', declare)
+    if (status !== 0) return false
+    writeStamp('declarations', current)
+  }
   if (readStamp('dist') === current && existsSync(join(ROOT, 'dist/cli/main.js'))) return true
 
-  const declare = ['--project', 'tsconfig.json', '--emitDeclarationOnly']
-  const { status } = await runBin('tsc', declare)
-  if (status !== 0) return false
   removeModules()
   for (const set of ENTRY_SETS) await bundleModules(set)
   // The compiler does not copy `.d.cts` sources, but emitted declarations import this one.

@@ -3,8 +3,9 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { join } from 'node:path'
+import { resolveConfig } from '../ts/settings/config.ts'
 import { build } from './build.ts'
-import { ROOT } from './command.ts'
+import { isMain, ROOT } from './command.ts'
 
 const EXAMPLE = 'examples/hello-node/app.js'
 
@@ -23,17 +24,27 @@ const FORWARDED_SIGNALS = [
   'SIGWINCH',
 ] as const
 
-/** Arguments that serve the example, for a start without arguments. */
-function exampleArguments(): string[] {
-  const address = `127.0.0.1:${process.env.PORT ?? 8000}`
-  console.log(`serving ${EXAMPLE} with two workers at http://${address}/`)
-  console.log('your own application: npm start -- path/to/app.js -w 4')
-  return [join(ROOT, EXAMPLE), '-w', '2', '-b', address]
+/**
+ * Completes arguments that name no application with the example, and with the workers and the
+ * address that they do not set.
+ */
+export async function completeArguments(
+  given: readonly string[],
+  { env, cwd }: { env: NodeJS.ProcessEnv; cwd: string },
+): Promise<readonly string[]> {
+  const resolved = await resolveConfig({ argv: given, env, cwd }).catch(() => undefined)
+  // The command itself reports what is wrong with the arguments.
+  if (resolved === undefined || resolved.values.app !== null) return given
+  const { workers, bind } = resolved.origins
+  return [
+    join(ROOT, EXAMPLE),
+    ...given,
+    ...(workers === 'default' ? ['-w', '2'] : []),
+    ...(bind === 'default' || bind === 'PORT' ? ['-b', `127.0.0.1:${env.PORT ?? 8000}`] : []),
+  ]
 }
 
-function serve(args: readonly string[]): void {
-  // The paths of the user are relative to the folder where npm was started.
-  const cwd = process.env.INIT_CWD ?? process.cwd()
+function serve(args: readonly string[], cwd: string): void {
   const main = join(ROOT, 'dist/cli/main.js')
   const child = spawn(process.execPath, [main, ...args], { cwd, stdio: 'inherit' })
   for (const signal of FORWARDED_SIGNALS) process.on(signal, () => child.kill(signal))
@@ -45,9 +56,19 @@ function serve(args: readonly string[]): void {
   })
 }
 
-if (await build()) {
-  const given = process.argv.slice(2)
-  serve(given.length > 0 ? given : exampleArguments())
-} else {
-  process.exitCode = 1
+/** Builds what is missing, then serves. */
+async function start(given: readonly string[]): Promise<void> {
+  // The paths of the user are relative to the folder where npm was started.
+  const cwd = process.env.INIT_CWD ?? process.cwd()
+  const args = await completeArguments(given, { env: process.env, cwd })
+  if (!(await build('quick', { isDevelopment: true }))) {
+    process.exitCode = 1
+    return
+  }
+  if (args !== given) {
+    console.log(`serving ${EXAMPLE}; your own application: npm start -- path/to/app.js -w 4`)
+  }
+  serve(args, cwd)
 }
+
+if (isMain(import.meta.url)) await start(process.argv.slice(2))
