@@ -48,6 +48,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     `${P}/signals.spec.ts`,
     'HUP takes new settings: workers, environment, addresses',
   ),
+  allReady: proof(`${P}/signals.spec.ts`, 'one line reports that all workers serve, and where'),
   workerExiting: proof(`${P}/failures.spec.ts`, 'after an uncaught error a successor comes first'),
   workerSignaled: proof(
     `${P}/booting.spec.ts`,
@@ -139,7 +140,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   promoted: proof(`${P}/upgrade.spec.ts`, 'USR2 and TERM to the old arbiter lose nothing'),
   signalRefused: proof(`${P}/upgrade.spec.ts`, 'USR2 and TERM to the old arbiter lose nothing'),
   stoppingAllWorkers: proof(`${P}/upgrade.spec.ts`, 'USR2, WINCH and the way back lose nothing'),
-  winchIgnored: proof(
+  signalIgnored: proof(
     `${P}/signals.spec.ts`,
     'WINCH is ignored in the foreground, where a terminal sends it',
   ),

@@ -89,12 +89,24 @@ test.serial('HUP, USR1, USR2 and WINCH to a worker change nothing', async (t) =>
   }
 })
 
+test.serial('one line reports that all workers serve, and where', async (t) => {
+  const args = serveArgs('auto', '-w', '2')
+  const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(2)
+  const [, workers, port] = await program.line(
+    /\[INFO\] Ready: (\d) workers serve at http:\/\/127\.0\.0\.1:(\d+)$/,
+  )
+  t.is(workers, '2')
+  t.is(Number(port), program.port)
+  t.is(program.log.match(/Ready:/g)?.length, 1)
+})
+
 test.serial('WINCH is ignored in the foreground, where a terminal sends it', async (t) => {
   const args = serveArgs('auto', '-w', '1')
   const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(1)
   const workers = program.workers()
   program.signal('SIGWINCH')
   await program.line(/SIGWINCH is ignored/)
+  t.notRegex(program.log, /Handling signal: winch/)
   t.deepEqual(program.workers(), workers)
 })
 

@@ -21,17 +21,20 @@ import {
   updateSharedListeners,
 } from './generation.ts'
 import type { Housekeeping } from './housekeeping.ts'
-import { type Phase, REACTIONS, type Reaction, type SignalRequest } from './reactions.ts'
+import {
+  type Phase,
+  REACTIONS,
+  type Reaction,
+  type SignalRequest,
+  whyIgnored,
+} from './reactions.ts'
 import { nextStep } from './reconcile.ts'
 import type { Rollout } from './rollout.ts'
 import type { Supervisor } from './supervisor.ts'
 import type { TitleAndPidfile } from './title-and-pidfile.ts'
 import type { ArbiterUpgrade } from './upgrade.ts'
 import type { WorkerCount } from './worker-count.ts'
-import type { BootFailure, WorkerHandle } from './worker-handle.ts'
-
-/** Exit status of a worker whose module exports no application (Gunicorn's `APP_LOAD_ERROR`). */
-const APP_LOAD_EXIT_STATUS = 4
+import { type BootFailure, describeFailedStart, type WorkerHandle } from './worker-handle.ts'
 
 /** The process that supervises the workers. `run` returns when it has stopped. */
 export class Arbiter {
@@ -186,10 +189,19 @@ export class Arbiter {
   }
 
   #handleSignal(signal: SignalName): void {
-    logLine(this.#log, 'handlingSignal', signal.toLowerCase())
     const role = SIGNALS[signal].arbiter
-    if (role !== 'reap' && role !== 'default')
-      this.#applyReaction(role, REACTIONS[this.#phase][role])
+    if (role === 'reap' || role === 'default') return
+    const reaction =
+      this.#canPause || role !== 'pauseWorkers' ? REACTIONS[this.#phase][role] : 'ignore'
+    if (reaction === 'ignore') logLine(this.#log, 'signalIgnored', signal, whyIgnored(this.#phase))
+    else if (reaction !== 'refuse') logLine(this.#log, 'handlingSignal', signal.toLowerCase())
+    this.#applyReaction(role, reaction)
+  }
+
+  /** A terminal sends WINCH when its size changes. */
+  get #canPause(): boolean {
+    const config = this.#rollout.currentGeneration?.config ?? this.#dependencies.settings.values
+    return config.daemon || this.#upgrade.successorPid !== undefined
   }
 
   #applyReaction(request: SignalRequest, reaction: Reaction): void {
@@ -214,7 +226,8 @@ export class Arbiter {
         if (this.#dependencies.hooks.call('pre_exec').hasFailed) return
         return this.#upgrade.start(this.#rollout.currentGeneration, this.#extraListeners.listOpen())
       case 'pauseWorkers':
-        return this.#pauseWorkers()
+        // A deferred request may be out of date.
+        return this.#canPause ? this.#workerCount.pause() : undefined
       case 'resumeWorkers':
         this.#workerCount.resume()
         return logLine(this.#log, 'restartingAllWorkers')
@@ -248,16 +261,6 @@ export class Arbiter {
     if (this.#lifecycle === 'stopping') return
     this.#dependencies.notifier.notifyPromoted()
     this.#attempt(() => this.#titleAndPidfile.dropSuccessorSuffix())
-  }
-
-  #pauseWorkers(): void {
-    if (
-      this.#rollout.currentGeneration?.config.daemon !== true &&
-      this.#upgrade.successorPid === undefined
-    ) {
-      return logLine(this.#log, 'winchIgnored')
-    }
-    this.#workerCount.pause()
   }
 
   #stop(event: 'retire' | 'quit'): void {
@@ -325,6 +328,8 @@ export class Arbiter {
     ) {
       this.#hasNotifiedReady = true
       this.#extraListeners.closeUnused()
+      const { wanted } = this.#workerCount
+      logLine(this.#log, 'allReady', wanted, formatListenerAddresses(worker.generation))
       this.#notifyReady()
       this.#upgrade.notifyParentReady()
     }
@@ -340,11 +345,7 @@ export class Arbiter {
     if (this.#lifecycle === 'stopping') return
     this.#log.error(failure.message)
     if (this.#lifecycle === 'starting') {
-      const reason =
-        failure.exitStatus === APP_LOAD_EXIT_STATUS
-          ? 'App failed to load.'
-          : 'Worker failed to boot.'
-      return this.#failStart(failure.exitStatus, reason)
+      return this.#failStart(failure.exitStatus, describeFailedStart(failure))
     }
     if (this.#rollout.handleBootFailure(worker)) {
       if (this.#rollout.currentGeneration !== undefined)

@@ -88,3 +88,10 @@ export const REACTIONS: Readonly<Record<Phase, Readonly<Record<SignalRequest, Re
     pauseWorkers: 'ignore',
   },
 }
+
+/** Returns why a phase ignores a signal, for the log. */
+export function whyIgnored(phase: Phase): string {
+  if (phase === 'stopping') return 'the arbiter is stopping'
+  if (phase === 'paused' || phase === 'pausedForSuccessor') return 'all workers are stopped'
+  return 'this is not a daemon, and no new arbiter is serving'
+}

@@ -16,6 +16,14 @@ export interface BootFailure {
   readonly exitStatus: number
 }
 
+/** Exit status of a worker whose module exports no application (Gunicorn's `APP_LOAD_ERROR`). */
+const APP_LOAD_EXIT_STATUS = 4
+
+/** Returns Gunicorn's reason for a start that has failed, for the log. */
+export function describeFailedStart({ exitStatus }: BootFailure): string {
+  return exitStatus === APP_LOAD_EXIT_STATUS ? 'App failed to load.' : 'Worker failed to boot.'
+}
+
 /** State of one worker in the arbiter. */
 export class WorkerHandle {
   readonly slot: number

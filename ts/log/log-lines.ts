@@ -76,6 +76,11 @@ export const LOG_LINES = {
     'Booting worker with pid: PID',
   ),
   workerReady: arbiter('debug', (pid: number) => `Worker ready (pid:${pid})`),
+  allReady: arbiter(
+    'info',
+    (workers: number, addresses: string) =>
+      `Ready: ${workers} ${workers === 1 ? 'worker serves' : 'workers serve'} at ${addresses}`,
+  ),
   workerExiting: arbiter(
     'info',
     (pid: number) => `Worker exiting (pid: ${pid})`,
@@ -209,9 +214,9 @@ export const LOG_LINES = {
     () => 'Stopping all workers; HUP starts them again',
     'graceful stop of workers',
   ),
-  winchIgnored: arbiter(
+  signalIgnored: arbiter(
     'debug',
-    () => 'SIGWINCH is ignored: this is not a daemon, and no new arbiter is serving',
+    (signal: string, why: string) => `SIG${signal} is ignored: ${why}`,
     'SIGWINCH ignored. Not daemonized',
   ),
   restartingAllWorkers: arbiter(
