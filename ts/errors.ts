@@ -3,6 +3,8 @@
  * `npm run gen` writes `docs/errors.md` from it, so the page always matches the program.
  */
 
+import { APP_ERRORS } from './errors/application.ts'
+
 export interface ErrorRow {
   /** Exit status of the process: 1 settings and start, 2 usage, 3 and 4 the application. */
   readonly exitStatus: 1 | 2 | 3 | 4
@@ -264,35 +266,15 @@ export const ERRORS = {
   ERR_USER: {
     exitStatus: 1,
     page: 'deploy.md',
-    text: (user: string, group: string, problem: string) =>
-      `cannot switch to user "${user}" and group "${group}": ${problem}.`,
-    advice: 'Only root may switch to another user. Start as root, or unset `user` and `group`.',
+    text: (action: string, owner: string, problem: string) =>
+      `cannot ${action} ${owner}: ${problem}.`,
+    advice: 'Only root may do this. Start as root, or unset `user` and `group`.',
   },
   ERR_DAEMON: {
     exitStatus: 1,
     page: 'deploy.md',
     text: (how: string) => `the daemon exited before it was ready: ${how}.`,
     advice: 'Its error log has the reason; start without `daemon` to see it in the terminal.',
-  },
-  ERR_APP_MISSING: {
-    exitStatus: 3,
-    page: 'frameworks.md',
-    text: (app: string, path: string) => `application ${app} not found: there is no file ${path}.`,
-  },
-  ERR_APP_BROKEN: {
-    exitStatus: 3,
-    page: 'frameworks.md',
-    text: (app: string, thrown: string) => `application ${app} failed while loading:\n${thrown}`,
-  },
-  ERR_APP_STARTUP: {
-    exitStatus: 3,
-    page: 'frameworks.md',
-    text: (thrown: string) => `the startup of the application failed:\n${thrown}`,
-  },
-  ERR_APP_LIFESPAN: {
-    exitStatus: 4,
-    page: 'frameworks.md',
-    text: () => 'asgi_lifespan is "on", but the application exports neither startup nor shutdown.',
   },
   ERR_ENGINE_START: {
     exitStatus: 3,
@@ -327,37 +309,7 @@ export const ERRORS = {
       `the header fields of a response take ${bytes} bytes; at most ${limit} can be sent.`,
     advice: 'No client accepts that much. Send long values in the body of the response.',
   },
-  ERR_APP_EXPORT_MISSING: {
-    exitStatus: 4,
-    page: 'frameworks.md',
-    text: (name: string, names: string) =>
-      `the application does not export "${name}"; it exports ${names}.`,
-  },
-  ERR_APP_NOT_CALLABLE: {
-    exitStatus: 4,
-    page: 'frameworks.md',
-    text: (name: string, got: string, style: string) =>
-      `the export "${name}" of the application is ${got}; it must be ${
-        style === 'fetch'
-          ? 'a fetch function or an object with one'
-          : 'an http.Server, a function of (req, res) or of Request, ' +
-            'an application of a framework, or an object with fetch'
-      }. A script may also call listen().`,
-  },
-  ERR_APP_CLUSTER: {
-    exitStatus: 4,
-    page: 'frameworks.md',
-    text: () =>
-      'the application starts its own workers with node:cluster and serves nothing itself. ' +
-      'Monoceros starts the workers: name the program that they run.',
-  },
-  ERR_WORKER_CLASS: {
-    exitStatus: 1,
-    page: 'frameworks.md',
-    text: (path: string, problem: string) =>
-      `worker_class must be auto, node, fetch or a module whose default export is a function, ` +
-      `got "${path}": ${problem}`,
-  },
+  ...APP_ERRORS,
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS

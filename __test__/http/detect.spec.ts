@@ -97,7 +97,7 @@ const failures: Readonly<
     'ERR_APP_EXPORT_MISSING',
     /does not export "ap"; it exports app/,
   ],
-  'no export at all': [{}, {}, 'ERR_APP_NOT_CALLABLE', /an empty object/],
+  'no export at all': [{}, {}, 'ERR_APP_NO_EXPORT', /it exports nothing\. Set module\.exports/],
   'a number': [{ default: 5 }, {}, 'ERR_APP_NOT_CALLABLE', /a number/],
   'an object of other things': [
     { default: { a: 1 } },

@@ -107,12 +107,18 @@ test.serial('an export that is no application: 4', failsToStart, {
   line: /\[ERROR\] .*a number/,
 })
 
-test.serial('a module that exports nothing and never listens: 4', failsToStart, {
-  files: { 'app.mjs': 'console.log' },
-  args: ['app.mjs'],
-  exit: 4,
-  line: /App failed to load/,
-})
+for (const [file, source, exported] of [
+  ['app.mjs', 'console.log', 'nothing'],
+  ['app.mjs', 'export const app = (req, res) => res.end()', 'app'],
+  ['app.cjs', 'const app = (req, res) => res.end()', 'nothing'],
+] as const) {
+  test.serial(`${file} that exports ${exported} and never listens: 4`, failsToStart, {
+    files: { [file]: source },
+    args: [file],
+    exit: 4,
+    line: new RegExp(`has no default export and does not call listen.*exports ${exported}\\. Set`),
+  })
+}
 
 test.serial('a module that prints and never listens: 4', failsToStart, {
   files: { 'app.cjs': `console.error('hello')` },

@@ -62,14 +62,24 @@ const failsToLoad = test.macro({
 })
 
 test('a missing file', failsToLoad, 'gone.js', undefined, 'ERR_APP_MISSING', /no file .*gone\.js/)
-test(
-  'a directory without an entry file',
-  failsToLoad,
-  'empty',
-  undefined,
-  'ERR_APP_MISSING',
-  /there is no file .*empty/,
-)
+test('a directory without an entry file', async (t) => {
+  const dir = writeFiles({ 'empty/package.json': '{ "main": "gone.js" }' })
+  const message =
+    /the directory .*empty has no index\.js, and no package\.json whose main is a file/
+  await t.throwsAsync(loadApplication('empty', dir), { code: 'ERR_APP_MISSING', message })
+})
+
+test.serial('a directory is resolved as Node does, by main of its package.json', async (t) => {
+  const dir = writeFiles({
+    'package.json': '{ "type": "module", "main": "./lib/server" }',
+    'lib/server.js': 'export default { answer: 42 }',
+    'index.js': 'export default {}',
+  })
+  for (const path of ['.', './']) {
+    const { exports } = await loadApplication(path, dir)
+    t.is((exports as { default: { answer: number } }).default.answer, 42)
+  }
+})
 test(
   'a file that throws an error',
   failsToLoad,

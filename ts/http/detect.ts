@@ -4,6 +4,7 @@
  */
 import http from 'node:http'
 import { resolve } from 'node:path'
+import { types } from 'node:util'
 import type { Target } from '../engine/engine.ts'
 import { monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown-value.ts'
@@ -102,6 +103,9 @@ async function toTarget(
     (style !== 'fetch' && (await toNodeTarget(value, style))) ||
     (style !== 'node' && toFetchTarget(value))
   if (target) return target
+  if (exportName === undefined && hasNoDefault(value)) {
+    throw monocerosError('ERR_APP_NO_EXPORT', listExportNames(value))
+  }
   throw monocerosError('ERR_APP_NOT_CALLABLE', exportName ?? 'default', describeValue(value), style)
 }
 
@@ -192,6 +196,15 @@ function isFunction(value: unknown): value is (...args: unknown[]) => unknown {
 /** Whether a value can be a fetch function. What it returns is checked for each request. */
 function isFetchFunction(value: unknown): value is FetchFunction {
   return typeof value === 'function'
+}
+
+/**
+ * Whether a value is the exports of a module that has set none: an ES module without a default
+ * export, or the empty object that every CommonJS module begins with.
+ */
+function hasNoDefault(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return types.isModuleNamespaceObject(value) || Object.keys(value).length === 0
 }
 
 function listExportNames(exports: unknown): string {

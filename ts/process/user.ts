@@ -58,9 +58,8 @@ export function switchUser(settings: UserSettings & { readonly initgroups: boole
     if (uid !== UNCHANGED && uid !== process.getuid?.()) process.setuid?.(uid)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_USER', settings.user ?? '', settings.group ?? '', problem).withCause(
-      cause,
-    )
+    const named = describeOwner(settings.user, settings.group)
+    throw monocerosError('ERR_USER', 'switch to', named, problem).withCause(cause)
   }
 }
 
@@ -104,8 +103,15 @@ export function changeOwner(path: string, { uid, gid }: FileOwner): void {
     chownSync(path, uid, gid)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_USER', String(uid), String(gid), problem).withCause(cause)
+    const owner = describeOwner(...[uid, gid].map((id) => (id === UNCHANGED ? null : String(id))))
+    throw monocerosError('ERR_USER', `give ${path} to`, owner, problem).withCause(cause)
   }
+}
+
+function describeOwner(user: string | null = null, group: string | null = null): string {
+  return [user === null ? [] : [`user "${user}"`], group === null ? [] : [`group "${group}"`]]
+    .flat()
+    .join(' and ')
 }
 
 /** Creates a log file and gives it to the user of the workers, so that they can open it. */

@@ -38,7 +38,9 @@ export function parseApplicationPath(app: string): ApplicationPath {
 export async function loadApplication(app: string, directory: string): Promise<LoadedApplication> {
   const { path, exportName } = parseApplicationPath(app)
   const file = findFile(resolve(directory, path))
-  if (file === undefined) throw monocerosError('ERR_APP_MISSING', app, resolve(directory, path))
+  if (file === undefined) {
+    throw monocerosError('ERR_APP_MISSING', app, describeMissing(resolve(directory, path)))
+  }
   setMainModule(file)
   try {
     return { exports: await loadModule(file), exportName }
@@ -64,6 +66,11 @@ function findFile(path: string): string | undefined {
     // The directory has neither; the caller reports ERR_APP_MISSING.
     return undefined
   }
+}
+
+function describeMissing(path: string): string {
+  if (!existsSync(path)) return `there is no file ${path}`
+  return `the directory ${path} has no index.js, and no package.json whose main is a file`
 }
 
 function isFile(path: string): boolean {
