@@ -34,7 +34,7 @@ for (const [what, config, text] of [
 test.serial('--check-config reports a syntax error of an ES module with its file', async (t) => {
   const files = { 'app.mjs': "export { part } from './part.mjs'", 'part.mjs': '\nexport const = 2' }
   const program = startProgram(t, { files, args: ['--check-config', './app.mjs'] })
-  t.is(await program.exited, 1)
+  t.is(await program.exited, 3)
   await program.line(/failed while loading:\n.*part\.mjs:2\nexport const = 2\n/)
 })
 

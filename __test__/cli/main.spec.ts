@@ -121,7 +121,7 @@ test('--check-config loads the application and exits 0', async (t) => {
   const cwd = directoryWith(t, { 'app.mjs': APPLICATION })
   const outcome = await monoceros(['--check-config', '--threads', '2', './app.mjs'], { cwd })
   t.is(outcome.status, 0)
-  t.is(outcome.out, '')
+  t.is(outcome.out, 'The settings are valid, and the application ./app.mjs loads.\n')
   t.regex(outcome.err, /^monoceros: warning: --threads has no effect/)
 })
 
@@ -130,20 +130,23 @@ test('--print-config prints the settings, then checks the application', async (t
   const { status, out } = await monoceros(['--print-config', './app.mjs'], { cwd })
   t.is(status, 0)
   t.regex(out, /^app += "\.\/app\.mjs" {2}# command line$/m)
+  t.notRegex(out, /The settings are valid/)
 })
 
-for (const [what, file, text] of [
-  ['an application that throws', './throws.mjs', /no such luck/],
-  ['an application that is missing', './nope.mjs', /nope\.mjs/],
-  ['an export that is missing', './app.mjs:nope', /"nope"/],
+// The statuses of a start.
+for (const [what, file, expected, text] of [
+  ['an application that throws', './throws.mjs', 3, /no such luck/],
+  ['an application that is missing', './nope.mjs', 3, /nope\.mjs/],
+  ['an export that is missing', './app.mjs:nope', 4, /"nope"/],
 ] as const) {
-  test(`--check-config exits 1 for ${what}`, async (t) => {
+  test(`--check-config exits ${expected} for ${what}`, async (t) => {
     const cwd = directoryWith(t, {
       'app.mjs': APPLICATION,
       'throws.mjs': 'throw new Error("no such luck")',
     })
-    const { status, err } = await monoceros(['--check-config', file], { cwd })
-    t.is(status, 1)
+    const { status, out, err } = await monoceros(['--check-config', file], { cwd })
+    t.is(status, expected)
+    t.is(out, '')
     t.regex(err, text)
   })
 }

@@ -103,7 +103,7 @@ test.serial('the check loads the application and serves nothing', async (t) => {
   t.is(await good.exited, 0)
   t.is(good.log, '')
   const bad = startProgram(t, { files, args: ['broken.cjs', '--check-config'] })
-  t.is(await bad.exited, 1)
+  t.is(await bad.exited, 3)
   await until(() => bad.child.stderr?.readableEnded, 'the end of the log')
   t.regex(bad.log, /application broken\.cjs failed while loading:\nError: no database/)
 })

@@ -15,7 +15,8 @@ import { system } from '../process/system.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
 
 /**
- * Resolves to the exit status. Throws errors in the settings; errors of the application are logged.
+ * Resolves to the exit status that a start would have. Throws errors in the settings; errors of the
+ * application are logged.
  */
 export async function checkConfig(resolved: ResolvedConfig): Promise<number> {
   const { values, warnings } = resolved
@@ -28,7 +29,7 @@ export async function checkConfig(resolved: ResolvedConfig): Promise<number> {
   const hooks = new ArbiterHooks(log)
   await hooks.load(resolved)
   openTls(values, { system, sslContext: hooks.findSslContextHook(values) })
-  return (await checkApplication(config, log)) === 0 ? 0 : 1
+  return checkApplication(config, log)
 }
 
 function checkFiles({ accesslog, errorlog, pidfile, chdir }: Config): void {

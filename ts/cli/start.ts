@@ -43,7 +43,14 @@ export async function start({
   if (first.values.engine === 'native' && native === null) {
     throw monocerosError('ERR_ENGINE_NATIVE', String(nativeFailure))
   }
-  if (printConfig || checkConfig) return (await import('./check.ts')).checkConfig(first)
+  if (printConfig || checkConfig) {
+    const status = await (await import('./check.ts')).checkConfig(first)
+    // The output of --print-config is for programs, too.
+    if (status === 0 && !printConfig) {
+      printToStdout(`The settings are valid, and the application ${first.values.app} loads.\n`)
+    }
+    return status
+  }
 
   const program = { entry, args, cwd }
   // An arbiter that continues an earlier one is a daemon already if that one was.

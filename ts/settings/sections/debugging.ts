@@ -84,7 +84,8 @@ export const DEBUGGING_ROWS = {
     readBy: 'command line',
     sources: ['flag'],
     doc:
-      'Checks the settings, loads the application and exits, with status 0 if all is well. ' +
+      'Checks the settings, loads the application and exits. ' +
+      'The status is 0 if all is well, which one line reports, or that of the failed start. ' +
       'Hooks, certificates, hosts and the directories of logs, pidfile and unix sockets are ' +
       'checked, too. ' +
       'No address is opened, so an address that the running server uses is not an error.',
