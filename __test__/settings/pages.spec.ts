@@ -1,5 +1,6 @@
 // Checks the texts made from the tables: --help, the generated pages and the JSON schema.
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 import test from 'ava'
 import { z } from 'zod'
@@ -11,6 +12,7 @@ import { ROWS } from '../../ts/settings/names.ts'
 import { configText, defaultText, firstSentence, helpText } from '../../ts/settings/print.ts'
 import { type Row, SECTIONS } from '../../ts/settings/rows.ts'
 import { settingsPage, settingsSchema } from '../../ts/settings/settings-page.ts'
+import { ARBITER_SIGNALS } from '../../ts/signals.ts'
 
 for (const { path, text } of GENERATED) {
   test(`${path} is up to date with npm run gen`, (t) => {
@@ -26,7 +28,7 @@ test('--help begins with the usage and ends with the sources of settings', (t) =
     `Usage: monoceros [OPTIONS] APP
 
 Serves a Node.js application in supervised worker processes.
-APP is FILE or FILE:EXPORT, as in ./app.js or ./server.js:app.
+APP is FILE, DIRECTORY or FILE:EXPORT, as in ./app.js, . or ./server.js:app.
 
   -h, --help                          Prints this help and exits.
   -v, --version                       Prints the version and exits.`,
@@ -36,9 +38,18 @@ APP is FILE or FILE:EXPORT, as in ./app.js or ./server.js:app.
   )
   t.deepEqual(
     sections.map((text) => text.slice(0, text.indexOf(':'))),
-    named,
+    [...named, 'Signals to the arbiter', 'Examples'],
   )
-  t.regex(sections.at(-1) ?? '', /MONOCEROS_CMD_ARGS.*docs\/settings\.md/s)
+  t.regex(sections.at(-1) ?? '', /MONOCEROS_CMD_ARGS.*\/docs\nsettings\.md/s)
+})
+
+test('--help has each signal of the arbiter, examples, and the directory of the pages', (t) => {
+  const help = helpText()
+  for (const signal of ARBITER_SIGNALS)
+    t.regex(help, new RegExp(`^  kill -${signal} PID +[A-Z]`, 'm'))
+  t.regex(help, /^ {2}monoceros app\.js -w 4 -b :8000 +Serves/m)
+  const [, directory = ''] = /messages are in\n(.*)\n/.exec(help) ?? []
+  t.true(existsSync(join(directory, 'settings.md')))
 })
 
 test('--help formats short, long and repeated flags, switches, words and defaults', (t) => {

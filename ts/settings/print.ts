@@ -1,6 +1,10 @@
 /**
  * Writes the texts of --help and --print-config.
  */
+import { join } from 'node:path'
+
+import { packageDirectory } from '../process/version.ts'
+import { ARBITER_SIGNALS, SIGNALS } from '../signals.ts'
 import type { ResolvedConfig } from './config.ts'
 import { flagOf, ROWS } from './names.ts'
 import { type Row, SECTIONS, type Section, type SupportedRow } from './rows.ts'
@@ -12,16 +16,27 @@ const FLAGS_COLUMNS = 38
 const HEAD = `Usage: monoceros [OPTIONS] APP
 
 Serves a Node.js application in supervised worker processes.
-APP is FILE or FILE:EXPORT, as in ./app.js or ./server.js:app.
+APP is FILE, DIRECTORY or FILE:EXPORT, as in ./app.js, . or ./server.js:app.
 
 `
+
+/** Command lines for the first minutes, each with its effect. */
+const EXAMPLES = [
+  ['monoceros app.js -w 4 -b :8000', 'Serves app.js with four workers, on port 8000.'],
+  ['monoceros app.js --reload', 'Restarts the workers when a file changes.'],
+  ['monoceros app.js --check-config', 'Checks the settings and the application, and exits.'],
+  ['monoceros app.js --access-logfile -', 'Logs each request on standard output.'],
+] as const
 
 const makeFooter = () => `
 Settings can also come from a config file (monoceros.config.js, .mjs, .cjs, .ts, .json or
 ${flagOf('config')}), from the environment as MONOCEROS_<NAME>, and from flags in
 MONOCEROS_CMD_ARGS.
 A later source wins: default, file, environment, MONOCEROS_CMD_ARGS, command line.
-docs/settings.md describes each setting.
+
+The pages that are named here and in messages are in
+${join(packageDirectory(), 'docs')}
+settings.md describes each setting, signals.md each signal.
 `
 
 /** Returns the text of --help. */
@@ -31,7 +46,16 @@ export function helpText(): string {
     entry('-v, --version', 'Prints the version and exits.'),
   ]
   const sections = SECTIONS.map(sectionHelp).filter((text) => text !== '')
-  return `${HEAD}${general.join('')}${sections.join('')}${makeFooter()}`
+  const examples = EXAMPLES.map(([command, effect]) => entry(command, effect))
+  const signals = ARBITER_SIGNALS.map((name) => {
+    return entry(`kill -${name} PID`, firstSentence(SIGNALS[name].arbiterDoc).replaceAll('`', ''))
+  })
+  return [
+    ...[HEAD, ...general, ...sections],
+    ...['\nSignals to the arbiter:\n', ...signals],
+    ...['\nExamples:\n', ...examples],
+    makeFooter(),
+  ].join('')
 }
 
 /** Returns the text of --print-config: every setting by name, with its value and origin. */
