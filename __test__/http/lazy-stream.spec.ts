@@ -16,6 +16,7 @@ function made(): Made {
     server: http.createServer(),
     highWaterMark: 65_536,
     onSocketDestroyed: () => void ends.notified++,
+    onUnreadEnd: () => {},
     onSocketRef: () => {},
   }
   const wish = () => void ends.requested++

@@ -41,6 +41,9 @@ const programs: Readonly<Record<string, string>> = {
   unread: 'an unread body is discarded, and the connection continues to serve',
   refused: "a malformed request is refused with Node's response or the program's",
   sockets: 'resets and socket options reach the kernel',
+  'socket-events':
+    'a socket pauses, times out while it is idle and lets the process exit as on Node',
+  tunnelled: 'a socket of CONNECT can be given to the server again',
   exits: 'a response is sent although its callback exits the process',
   throws: 'an exception of a handler terminates the process as on Node',
   rejects: 'a rejection reaches the listeners of the program',

@@ -9,6 +9,7 @@ import { expectationOf, expectsContinue } from '../../engine/expectation.ts'
 import { noteHandlerResult } from '../uncaught-errors.ts'
 import { createConstructors, type MessageConstructors } from './constructors.ts'
 import { ExpressDetector } from './express.ts'
+import { endIdleTimeout } from './idle-timeout.ts'
 import { installMethods } from './install.ts'
 import type { NodeRequest, NodeResponse, ServerInternals } from './internals.ts'
 import {
@@ -187,7 +188,8 @@ class NodeHandler implements ExchangeHandler {
     socket[kMessagePair] = pair
     socket[kRequestCount]++
     this.updateRefusalReports()
-    if (server.timeout > 0 && !socket.timeout) socket.setTimeout(server.timeout)
+    if (socket.timeout) endIdleTimeout(socket)
+    else if (server.timeout > 0) socket.setTimeout(server.timeout)
     if (server.keepAliveTimeout !== this.#keepAliveTimeout) this.#applyKeepAlive()
     res._keepAliveTimeout = this.#keepAliveTimeout
     res._maxRequestsPerSocket = server.maxRequestsPerSocket ?? 0

@@ -7,6 +7,7 @@ import type { Exchange, ExchangeOwner, Fields } from '../../engine/exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
 import { CorkedWrites, MERGES_CORKED_WRITES, MERGES_WRITES_OF_A_TICK } from './cork.ts'
 import { connectionReset, invalidEndOfMessage, sendServerError, streamDestroyed } from './errors.ts'
+import { startIdleTimeout } from './idle-timeout.ts'
 import type { Body, Encoding, NodeRequest, NodeResponse, WriteCallback } from './internals.ts'
 import {
   detachSignal,
@@ -21,6 +22,7 @@ import { closeSilently, isBodyRead, pushToFlowing } from './request.ts'
 import { HEAD_SIMPLE, HEAD_UNDECIDED, parseRenderedHead } from './response-head.ts'
 import type { ServerSocket } from './server-socket.ts'
 import { closeSocket, failSocket } from './socket.ts'
+import { pauseInput, resumeInput } from './socket-listeners.ts'
 import { type AttachedPair, kInputRefused, kLastResponseGiven, kMessagePair } from './symbols.ts'
 
 const responseFinish = channel('http.server.response.finish')
@@ -84,7 +86,9 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     }
     const credit = this.#unconsumedBytes
     this.#unconsumedBytes = 0
-    if (credit > 0) this.exchange.consume(credit)
+    if (credit === 0) return
+    resumeInput(this.socket)
+    this.exchange.consume(credit)
   }
 
   /** Pushes a body that arrived with the head, or the end of an empty body, to the request. */
@@ -92,13 +96,10 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     const { exchange, req } = this
     if (this.#isBodyPushed || exchange.bodyKind === 2) return
     this.#isBodyPushed = true
-    if (pushToFlowing(req, exchange.body)) {
-      req.complete = true
-      return
-    }
-    if (exchange.body !== undefined) req.push(exchange.body)
+    const isPushed = pushToFlowing(req, exchange.body)
+    if (!isPushed && exchange.body !== undefined) req.push(exchange.body)
     req.complete = true
-    req.push(null)
+    if (!isPushed) req.push(null)
   }
 
   onData(chunk: Buffer): void {
@@ -108,8 +109,9 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     if (socket.timeout) socket._unrefTimer()
     // As with node's parser, a dumped body is discarded, and a body that is not read stops the
     // client.
-    if (req._dumped || req.destroyed || req.push(chunk)) this.exchange.consume(chunk.length)
-    else this.#unconsumedBytes += chunk.length
+    if (req._dumped || req.destroyed || req.push(chunk)) return this.exchange.consume(chunk.length)
+    this.#unconsumedBytes += chunk.length
+    pauseInput(socket)
   }
 
   onEnd(rawTrailers: string[]): void {
@@ -274,9 +276,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     socket[kMessagePair] = undefined
     res.socket = null
     if (res._last) socket[kLastResponseGiven] = true
-    // A timeout that the application has set ends with its request. The engine has the keep-alive
-    // timer.
-    if (socket.timeout) socket.setTimeout(0)
+    if (socket.timeout) startIdleTimeout(socket)
     if (this.#finishCallback) {
       process.nextTick(emitClose, res)
       this.#finishCallback(null)
@@ -372,8 +372,8 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
   /** Discards a body that the application has not begun to read. */
   #discardBody(): void {
     const { req, exchange } = this
-    const arrived = exchange.bodyKind !== 2 || req.complete
-    if (arrived && req._eventsCount === 0 && req.emit === originalEmit) {
+    const hasArrived = exchange.bodyKind !== 2 || req.complete
+    if (hasArrived && req._eventsCount === 0 && req.emit === originalEmit) {
       closeSilently(req)
       return
     }

@@ -8,9 +8,10 @@ import { constants } from 'node:os'
 import type { IoThread } from '../../engine/native/io-thread.ts'
 import { type NativeNodeLimits, native } from '../../native/index.ts'
 import { createOwnListenerHandler } from './handler.ts'
+import { decidesIdleTimeouts, keepAliveBufferMs } from './idle-timeout.ts'
 import type { ServerHandle } from './internals.ts'
 import { serverInternals } from './internals.ts'
-import { KEEP_ALIVE_BUFFER_MS, REFUSES_EXTRA_FIELDS } from './program-limits.ts'
+import { REFUSES_EXTRA_FIELDS } from './program-limits.ts'
 import { ServedServer, type ServingEngine } from './server.ts'
 
 /** Servers that have listened before: a server that listens again keeps its `ServedServer`. */
@@ -167,11 +168,11 @@ const NO_LIMIT_SECONDS = 1_000_000_000
 
 /** Returns the limits that node would use: those of the server, or node's defaults. */
 function limitsOfServer(server: http.Server): NativeNodeLimits {
-  const { maxHeaderSize, keepAliveTimeoutBuffer } = serverInternals(server)
+  const { maxHeaderSize } = serverInternals(server)
   const keepsAlive = server.keepAliveTimeout > 0
   return {
-    keepalive: secondsOf(server.keepAliveTimeout),
-    keepaliveGrace: keepsAlive ? (keepAliveTimeoutBuffer ?? KEEP_ALIVE_BUFFER_MS) / 1_000 : 0,
+    keepalive: decidesIdleTimeouts(server) ? NO_LIMIT_SECONDS : secondsOf(server.keepAliveTimeout),
+    keepaliveGrace: keepsAlive ? keepAliveBufferMs(server) / 1_000 : 0,
     // Node's `requestTimeout` covers the head, too.
     headerTimeout: Math.min(secondsOf(server.headersTimeout), secondsOf(server.requestTimeout)),
     bodyTimeout: secondsOf(server.requestTimeout),

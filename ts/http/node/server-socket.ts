@@ -36,6 +36,9 @@ export const kNoDelay: unique symbol = Symbol('monoceros.noDelay')
 /** The delay of the first keep-alive probe, as last set on the connection; -1 is off. */
 export const kKeepAliveSeconds: unique symbol = Symbol('monoceros.keepAliveSeconds')
 
+/** The socket's timeout is that of the time between two requests. */
+export const kHasIdleTimeout: unique symbol = Symbol('monoceros.hasIdleTimeout')
+
 export interface ServerSocket extends net.Socket, LazyStream {
   readonly [kConnection]: Connection
   readonly [kOwner]: SocketOwner
@@ -52,6 +55,7 @@ export interface ServerSocket extends net.Socket, LazyStream {
   [kResetsOnClose]: boolean
   [kNoDelay]: boolean
   [kKeepAliveSeconds]: number
+  [kHasIdleTimeout]: boolean
   _httpMessage: NodeResponse | null
   _hadError: boolean
   readonly _writableState: { readonly length: number; readonly ending: boolean }
@@ -65,6 +69,8 @@ export interface SocketOwner {
   readonly highWaterMark: number
   /** The socket has been destroyed, by the application or by the engine. */
   onSocketDestroyed(socket: ServerSocket): void
+  /** The client has ended its side of an upgraded socket that the application does not read. */
+  onUnreadEnd(socket: ServerSocket): void
   /** The application has called `ref` or `unref` on the socket. */
   onSocketRef(socket: ServerSocket, isRef: boolean): void
 }

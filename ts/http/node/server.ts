@@ -5,6 +5,7 @@
 
 import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
+import { getDefaultHighWaterMark } from 'node:stream'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
 import { sendBadRequest } from './bad-request.ts'
 import { refusalError } from './errors.ts'
@@ -17,7 +18,7 @@ import {
   serverInternals,
 } from './internals.ts'
 import { pretendToListen } from './listen.ts'
-import { changedLimit, defaultServer, type GivenSettings } from './program-limits.ts'
+import { changedLimit, type GivenSettings } from './program-limits.ts'
 import { isServerSocket, type ServerSocket, socketOf } from './server-socket.ts'
 import {
   createSocket,
@@ -103,15 +104,10 @@ export function installServerMethods(prototype: OurServer = http.Server.prototyp
   }
 }
 
-/**
- * Bytes written and not yet sent from which `write()` returns false. It is the engine's value, and
- * used unless the application has set its own.
- */
-const HIGH_WATER_MARK = 65_536
-
 /** The state of a server that an engine serves. */
 export class ServedServer {
   readonly server: http.Server
+  /** Of the server's sockets, in bytes: its option, or node's default. */
   readonly highWaterMark: number
   engine: ServingEngine | undefined
   /**
@@ -132,10 +128,7 @@ export class ServedServer {
 
   constructor(server: http.Server) {
     this.server = server
-    const { highWaterMark } = serverInternals(server)
-    const isChanged =
-      highWaterMark !== undefined && highWaterMark !== serverInternals(defaultServer).highWaterMark
-    this.highWaterMark = isChanged ? highWaterMark : HIGH_WATER_MARK
+    this.highWaterMark = serverInternals(server).highWaterMark ?? getDefaultHighWaterMark(false)
     this.#connectionEvent = connectionEvent(server)
     if (isHttpsServer(server)) {
       installServerMethods(findPrototypeWith(server, 'closeIdleConnections'))
@@ -242,6 +235,11 @@ export class ServedServer {
     this.#removeConnection(connection)
   }
 
+  /** As in node, such a socket does not keep the process alive. */
+  onUnreadEnd(socket: ServerSocket): void {
+    this.onSocketRef(socket, false)
+  }
+
   onSocketRef({ [kConnection]: connection }: ServerSocket, isRef: boolean): void {
     if (this.engine === undefined || !this.#connections.has(connection)) return
     if (this.#unrefConnections.has(connection) !== isRef) return
@@ -317,13 +315,14 @@ function addressesOf(connection: Connection): object {
 
 /**
  * Wraps node's connection listener, which attaches its parser: only sockets that the application
- * emits get one.
+ * emits get one. Ours are among them after an upgrade or CONNECT.
  */
 function keepParserOffOurSockets(server: http.Server, event: string): void {
   if (!server.listeners(event).includes(connectionListener)) return
   server.removeListener(event, connectionListener)
   server.prependListener(event, (socket) => {
-    if (!isServerSocket(socket)) connectionListener.call(server, socket)
+    const isOurs = isServerSocket(socket) && socket[kTunnel] === undefined
+    if (!isOurs) connectionListener.call(server, socket)
   })
 }
 

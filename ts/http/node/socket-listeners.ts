@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import { badRequestText } from './bad-request-text.ts'
+import { kIsStream } from './lazy-stream.ts'
 import type { ServerSocket } from './server-socket.ts'
 import { kMessagePair } from './symbols.ts'
 
@@ -65,6 +66,19 @@ export function onReadableStreamEnd(): void {}
  */
 export function onNewListener(this: ServerSocket, event: string | symbol): void {
   if (event === 'connect') setImmediate(() => this.emit('connect'))
+}
+
+/**
+ * Pauses the socket, as node does while the application reads a body too slowly. Few sockets have a
+ * listener that would notice.
+ */
+export function pauseInput(socket: ServerSocket): void {
+  if (socket[kIsStream] && socket.listenerCount('pause') > 0) socket.pause()
+}
+
+/** Resumes a socket that `pauseInput` has paused. */
+export function resumeInput(socket: ServerSocket): void {
+  if (socket[kIsStream] && socket.isPaused()) socket.resume()
 }
 
 /** Destroys the request in flight: the connection has closed. */

@@ -21,6 +21,7 @@ import { RawResponse } from './raw-response.ts'
 import { createSecureConstructor } from './secure-socket.ts'
 import {
   kConnectionClosed,
+  kHasIdleTimeout,
   kKeepAliveSeconds,
   kNoDelay,
   kOwner,
@@ -369,6 +370,7 @@ Object.assign(Socket.prototype, {
   [kResetsOnClose]: false,
   [kNoDelay]: true,
   [kKeepAliveSeconds]: -1,
+  [kHasIdleTimeout]: false,
 })
 
 for (const [name, value] of Object.entries(methods)) {

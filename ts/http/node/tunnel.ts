@@ -5,7 +5,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ExchangeOwner, Tunnel } from '../../engine/exchange.ts'
 import { socketReset } from './errors.ts'
-import type { ServerSocket } from './server-socket.ts'
+import { kOwner, type ServerSocket } from './server-socket.ts'
 
 type StreamCallback = (error?: Error | null) => void
 
@@ -68,6 +68,10 @@ export class SocketTunnel implements ExchangeOwner {
       // As in node, 'end' is emitted even if the application does not read.
       this.#socket.read(0)
     })
+    const { readableFlowing, writableLength } = this.#socket
+    if (readableFlowing === null && writableLength === 0) {
+      this.#socket[kOwner].onUnreadEnd(this.#socket)
+    }
   }
 
   onDrain(): void {
