@@ -99,8 +99,8 @@ export const SECURITY_ROWS = {
       'Maximum memory per worker for the data of clients, in bytes; 64m and 1g are understood. ' +
       'It covers unread responses, incomplete bodies and requests that wait for JavaScript. ' +
       'Near the limit, all connections get smaller chunks. ' +
-      'At the limit, the newest of the slow connections are closed, with a 503 if the ' +
-      'application has not received the request. ' +
+      'At the limit, connections are closed, those that have stalled longest first and then the ' +
+      'newest, with a 503 if the application has not received the request. ' +
       'This protects memory against a flood of slow clients. 0 is no limit.',
   },
   limit_requests_per_connection: {

@@ -36,9 +36,10 @@ pub(crate) use self::session::Session;
 pub(crate) use self::streams::Streams;
 use crate::exchange::request_head::{Framing, RequestHead};
 use crate::guard::{PartialRequest, Refusal};
-use crate::pressure::admission::{self, STALLED_MS};
+use crate::pressure::eviction::{STALLED_MS, Shortage};
 use crate::pressure::limits::{Cleartext, READ_AHEAD};
-use crate::server::connection::{Connection, Exchange, Turn};
+use crate::server::admission::admit_request;
+use crate::server::connection::{Connection, Eviction, Exchange, Turn};
 
 impl Connection {
     /// Returns whether the client may use HTTP/2, so that the first bytes must be searched for the
@@ -275,7 +276,7 @@ impl Connection {
         }
         let is_https = parts.uri.scheme_str() == Some("https");
         head.is_secure |= is_https && self.guard.trusts_peer() && !self.stream.is_secure();
-        if !admission::admit_request(ctx, ctx.tables.in_flight(), head) {
+        if !admit_request(ctx, ctx.tables.in_flight(), head) {
             return Err(Refusal::Overloaded);
         }
         Ok(())
@@ -349,40 +350,33 @@ impl Connection {
         self.http2.as_ref().map_or(0, |session| session.held_bytes())
     }
 
-    /// Evicts slow streams to free memory: the stalled ones, or all that hold bytes if no stream is
-    /// stalled.
-    pub(crate) fn evict_slow_streams(&mut self) {
+    /// Evicts the streams on which the client has stalled. If there are none and memory is short,
+    /// evicts all that hold some.
+    pub(crate) fn evict_streams(&mut self, shortage: Shortage) {
+        let shared = &self.shared;
         let Some(session) = &mut self.http2 else { return };
-        let stalled_before = self.shared.ctx.clock.now_ms().saturating_sub(STALLED_MS);
-        let (stalled, others): (Vec<_>, Vec<_>) = session
-            .streams
-            .all()
-            .into_iter()
-            .filter(|stream| stream.held_bytes() > 0)
-            .partition(|stream| stream.response_stalled_since() <= stalled_before);
-        for stream in if stalled.is_empty() { others } else { stalled } {
-            stream.abort(Reason::ENHANCE_YOUR_CALM);
-        }
-        session.refuse_waiting();
-        session.streams.update_stalled(self.shared.ctx.clock.now_ms());
-        self.shared.is_evicted.set(false);
-    }
-
-    /// Evicts the streams on which the client lags, so that requests of other clients can begin.
-    pub(crate) fn evict_lagging_streams(&mut self) {
-        let Some(session) = &mut self.http2 else { return };
-        let now = self.shared.ctx.clock.now_ms();
-        let stalled_before = now.saturating_sub(STALLED_MS);
-        for stream in session.streams.all() {
-            if stream.body_late_since() <= stalled_before {
+        let now = shared.ctx.clock.now_ms();
+        let has_stalled = |since: u64| since.saturating_add(STALLED_MS) <= now;
+        let streams = session.streams.all();
+        let mut is_any_stalled = false;
+        for stream in &streams {
+            if shortage == Shortage::RequestSlots && has_stalled(stream.body_late_since()) {
                 stream.refuse(Refusal::BodyTimeout);
-            } else if stream.response_stalled_since() <= stalled_before {
+            } else if has_stalled(stream.response_stalled_since()) {
+                stream.abort(Reason::ENHANCE_YOUR_CALM);
+            } else {
+                continue;
+            }
+            is_any_stalled = true;
+        }
+        if shortage == Shortage::Memory && !is_any_stalled {
+            for stream in streams.iter().filter(|stream| stream.held_bytes() > 0) {
                 stream.abort(Reason::ENHANCE_YOUR_CALM);
             }
         }
         session.refuse_waiting();
         session.streams.update_stalled(now);
-        self.shared.is_evicted.set(false);
+        shared.eviction.set(Eviction::None);
     }
 }
 

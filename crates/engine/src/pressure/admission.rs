@@ -1,20 +1,16 @@
-//! Admission of accepted connections and of requests. File descriptors bound the number of
-//! connections: a worker without a free one can neither accept nor open a file for the application.
-//! The last descriptors are therefore reserved. A connection that would take one evicts the
-//! connection that has waited longest, first for a request head, else for its next request.
+//! Admission of accepted connections. File descriptors bound the number of connections: a worker
+//! without a free one can neither accept nor open a file for the application. The last descriptors
+//! are therefore reserved. A connection that would take one evicts others, or is refused.
 //! `limit_connections_per_address` bounds the connections of each client.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use crate::exchange::request_head::{Framing, RequestHead};
 use crate::pressure::limits::Limits;
 use crate::pressure::settings::ProxyProtocol;
-use crate::server::connection::evict_now;
-use crate::server::context::Context;
-use crate::transport::listener::{AcceptedConnection, PeerAddr, descriptor_limit};
+use crate::transport::listener::{PeerAddr, descriptor_limit};
 
 /// Counts connections by client address, and knows which descriptors are reserved.
 pub(crate) struct Admission {
@@ -78,24 +74,24 @@ impl Admission {
         }
     }
 
-    /// Counts a connection from its accept on and decides whether it is admitted.
-    pub fn admit(&self, ctx: &Context, accepted: &AcceptedConnection) -> (Verdict, AddressShare) {
-        let limits = ctx.servers.limits_of(accepted.server_id);
-        let (verdict, share) = match counted_address(&limits, &accepted.peer) {
+    /// Counts a connection of a client, from its accept on, and decides about it.
+    pub fn count(&self, limits: &Limits, peer: &PeerAddr) -> (Verdict, AddressShare) {
+        match counted_address(limits, peer) {
             Some(client) => {
                 self.count_connection(client, limits.settings.limit_connections_per_address)
             }
             None => (Verdict::Admitted, AddressShare::default()),
-        };
-        let has_room = accepted.fd.as_raw_fd() < self.reserved_from.get() || evict_idle(ctx);
-        (if has_room { verdict } else { verdict.refuse_if_admitted() }, share)
+        }
     }
 
-    /// Handles an accept that failed for lack of a descriptor. Reads the limit of the process
-    /// again, which may have been lowered, and evicts connections.
-    pub fn handle_descriptor_shortage(&self, ctx: &Context) {
+    /// Whether the descriptor is one of the reserve.
+    pub fn is_reserved(&self, fd: &OwnedFd) -> bool {
+        fd.as_raw_fd() >= self.reserved_from.get()
+    }
+
+    /// Reads the limit of the process again, which may have been lowered.
+    pub fn read_descriptor_limit(&self) {
         self.reserved_from.set(first_reserved_descriptor());
-        evict_idle(ctx);
     }
 
     /// Removes a closed connection from the count of its client.
@@ -161,7 +157,7 @@ impl AddressCount {
 
 impl Verdict {
     /// Returns the same verdict, but refused instead of admitted.
-    fn refuse_if_admitted(self) -> Self {
+    pub fn refuse_if_admitted(self) -> Self {
         if self == Self::Admitted { Self::Refused } else { self }
     }
 }
@@ -197,73 +193,11 @@ fn address_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Evicts a TLS handshake, or else connections without a request, to free descriptors. Several
-/// connections are evicted at a time: a flood must not cause a search of all connections for each
-/// accept. Returns whether anything was evicted.
-fn evict_idle(ctx: &Context) -> bool {
-    if ctx.pressure.handshakes.evict_oldest() {
-        return true;
-    }
-    let connections = ctx.tables.connections.borrow();
-    let mut idle: Vec<(WaitKind, u64, u32)> = connections
-        .iter()
-        .filter_map(|(id, entry)| Some((entry.wait_kind()?, entry.wait_ends_at(), id)))
-        .collect();
-    let count = (connections.len() / EVICTION_FRACTION).max(1).min(idle.len());
-    drop(connections);
-    if count == 0 {
-        return false;
-    }
-    idle.select_nth_unstable_by_key(count - 1, |(wait, until, _)| (*wait, *until));
-    for (_, _, id) in &idle[..count] {
-        evict_now(ctx, *id);
-    }
-    true
-}
-
-/// Whether a request is admitted while `others` are in flight. It needs one of the
-/// `worker_connections` request slots, for which a slow client may be evicted. A request with a
-/// body also needs memory.
-pub(crate) fn admit_request(ctx: &Context, others: usize, head: &RequestHead) -> bool {
-    (others < ctx.limits.settings.worker_connections as usize || evict_for_request(ctx))
-        && (head.framing == Framing::None || !ctx.pressure.memory.is_full(&ctx.handoff))
-}
-
-/// Evicts the request whose client has been slow for longest, so that another request can take its
-/// slot. Otherwise slow clients would occupy all slots until `body_timeout` or `write_timeout`.
-/// Returns whether a client was slow.
-fn evict_for_request(ctx: &Context) -> bool {
-    let connections = ctx.tables.connections.borrow();
-    let others = connections.iter().filter_map(|(_, one)| one.serving());
-    let others = others.filter(|shared| !shared.is_evicted());
-    let Some(last) = others.min_by_key(|shared| shared.slow_since()) else { return false };
-    // Shortly after the start, no client can have been slow for long.
-    if ctx.clock.now_ms() < last.slow_since().saturating_add(STALLED_MS) {
-        return false;
-    }
-    last.evict_for_request();
-    true
-}
-
-/// What a connection without a request in flight waits for. The first kind is evicted first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum WaitKind {
-    /// The connection waits for its first request head, or for the rest of a head.
-    Head,
-    /// The connection waits for its next request.
-    Next,
-}
-
 /// Number of descriptors reserved for the application and the logs. Of a small limit, only an
 /// eighth is reserved, because a worker itself needs 40.
 const RESERVED_DESCRIPTORS: RawFd = 64;
-/// One in this many connections is evicted at a time.
-const EVICTION_FRACTION: usize = 64;
 /// Minimum milliseconds between two log lines about refused connections.
 const REPORT_INTERVAL_MS: u64 = 1_000;
-/// Milliseconds without progress after which a client counts as slow. The engine checks every two
-/// seconds how much a client has read.
-pub(crate) const STALLED_MS: u64 = 5_000;
 
 #[cfg(test)]
 mod tests {

@@ -1,21 +1,18 @@
 //! The memory that clients make a worker hold: unsent responses, requests that JavaScript has not
 //! received, and batches that wait for JavaScript. The setting `buffer_memory` bounds it. Near the
-//! bound, each client gets smaller buffers. Over the bound, the newest of the slow connections are
-//! evicted, so that ordinary requests continue.
+//! bound, each client gets smaller buffers. Over the bound, connections are evicted, so that
+//! ordinary requests continue (`eviction.rs`).
 //!
 //! A connection records what it holds at the end of each turn. An ordinary request holds nothing
 //! between two turns, so it costs one comparison.
 
 use std::cell::Cell;
-use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
-use crate::bridge::handoff::Handoff;
 use crate::pressure::limits::{
     Limits, MAX_BUFFER, MAX_RESPONSE_BUFFER_FACTOR, MIN_RESPONSE_BUFFER, READ_AHEAD,
     TOTAL_RESPONSE_BUFFER, fair_share,
 };
-use crate::server::context::Context;
 
 /// The memory that clients make a worker hold now, and its bound `buffer_memory`.
 pub(crate) struct Memory {
@@ -63,21 +60,20 @@ impl Memory {
         }
     }
 
-    /// Records that a connection now holds `now` bytes instead of `before`.
-    pub fn record_change(&self, handoff: &Handoff, before: usize, now: usize) {
+    /// Records that a connection now holds `now` bytes instead of `before`, while batches of
+    /// `waiting` bytes wait for JavaScript. Returns the response window if that changes it.
+    pub fn record_change(&self, waiting: usize, before: usize, now: usize) -> Option<usize> {
         self.held.set(self.held.get() + now - before);
-        let used = self.used_bytes(handoff);
+        let used = self.held.get() + waiting;
         let holder_count =
             self.holder_count.get() + usize::from(before == 0) - usize::from(now == 0);
         self.holder_count.set(holder_count);
         self.is_near_limit.set(used > self.limit / 4 * 3);
         let window = self.window_for(holder_count);
-        if window != self.published_window.replace(window) {
-            handoff.ring.set_response_buffer(window as u32);
-        }
         if used > self.limit && now > before {
             self.is_exceeded.set(true);
         }
+        (window != self.published_window.replace(window)).then_some(window)
     }
 
     /// Returns the response window: the bytes of a response that JavaScript may write before the
@@ -92,8 +88,8 @@ impl Memory {
     }
 
     /// Whether the bound is exceeded, so that requests with a body are refused.
-    pub fn is_full(&self, handoff: &Handoff) -> bool {
-        self.used_bytes(handoff) > self.limit
+    pub fn is_full(&self, waiting: usize) -> bool {
+        self.held.get() + waiting > self.limit
     }
 
     /// Whether more than three quarters of the bound are used.
@@ -116,72 +112,38 @@ impl Memory {
         }
     }
 
-    /// Returns the bytes that count towards the bound.
-    fn used_bytes(&self, handoff: &Handoff) -> usize {
-        self.held.get() + handoff.waiting_bytes()
+    /// Returns whether the bound has been exceeded since the last call.
+    pub fn take_exceeded(&self) -> bool {
+        self.is_exceeded.replace(false)
     }
-}
 
-/// Evicts connections if the bound has been exceeded. They close in their own turns.
-pub(crate) fn evict_over_limit(ctx: &Context) {
-    let memory = &ctx.pressure.memory;
-    if !memory.is_exceeded.replace(false) {
-        return;
+    /// Returns the bytes to free, so that seven eighths of the bound are used.
+    pub fn excess_bytes(&self, waiting: usize) -> usize {
+        (self.held.get() + waiting).saturating_sub(self.limit / 8 * 7)
     }
-    let mut evictions = memory.evictions.get();
-    evictions.count += evict_slow(ctx);
-    let now = ctx.clock.now();
-    let is_reported = evictions
-        .reported_at
-        .is_some_and(|reported_at| now.duration_since(reported_at) < REPORT_INTERVAL);
-    if evictions.count > 0 && !is_reported {
-        let (limit, count) = (memory.limit, evictions.count);
-        ctx.outbox.emit(|batch| {
-            batch.push_fault(&format!(
-                "clients hold more than buffer_memory={limit} bytes: \
-                 {count} slow connections closed, the newest first"
-            ));
-        });
-        evictions = EvictionReport { count: 0, reported_at: Some(now) };
-    }
-    memory.evictions.set(evictions);
-}
 
-/// Evicts connections until seven eighths of the bound are used, and returns how many. Connections
-/// that have held memory for [`SLOW_AFTER_MS`] are evicted first, then all others. Among these, the
-/// newest come first, so that a flood evicts itself.
-fn evict_slow(ctx: &Context) -> usize {
-    let memory = &ctx.pressure.memory;
-    let slow_since = ctx.clock.now_ms().saturating_sub(SLOW_AFTER_MS);
-    let connections = ctx.tables.connections.borrow();
-    let mut used = memory.used_bytes(&ctx.handoff);
-    let mut holder_count = Vec::new();
-    for shared in connections.iter().filter_map(|(_, entry)| entry.serving()) {
-        if shared.is_evicted() {
-            used = used.saturating_sub(shared.held_bytes());
-        } else if shared.held_bytes() > 0 {
-            let since = shared.held_since();
-            holder_count.push((since > slow_since, Reverse(since), shared));
+    /// Counts evictions for the next log line.
+    pub fn count_evictions(&self, count: usize) {
+        let evictions = self.evictions.get();
+        self.evictions.set(EvictionReport { count: evictions.count + count, ..evictions });
+    }
+
+    /// Returns a log line about the evictions since the last line, at most once in
+    /// [`REPORT_INTERVAL`].
+    pub fn take_report(&self, now: Instant) -> Option<String> {
+        let EvictionReport { count, reported_at } = self.evictions.get();
+        let is_recent = reported_at.is_some_and(|at| now.duration_since(at) < REPORT_INTERVAL);
+        if count == 0 || is_recent {
+            return None;
         }
+        self.evictions.set(EvictionReport { count: 0, reported_at: Some(now) });
+        let limit = self.limit;
+        Some(format!(
+            "clients hold more than buffer_memory={limit} bytes: {count} slow connections closed, \
+             those that stalled longest first"
+        ))
     }
-    let goal = memory.limit / 8 * 7;
-    if used <= goal {
-        return 0;
-    }
-    holder_count.sort_unstable_by_key(|(is_quick, since, _)| (*is_quick, *since));
-    let mut evicted = 0;
-    for (_, _, shared) in holder_count {
-        if used <= goal {
-            break;
-        }
-        used = used.saturating_sub(shared.held_bytes());
-        shared.evict();
-        evicted += 1;
-    }
-    evicted
 }
 
-/// Time in milliseconds after which a connection that holds memory counts as slow.
-const SLOW_AFTER_MS: u64 = 1_000;
 /// Minimum interval between log lines about evictions.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);

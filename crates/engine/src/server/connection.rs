@@ -39,22 +39,17 @@ use crate::buffers::read_buffer::ReadBuffer;
 use crate::exchange::request_head::Framing;
 use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
-use crate::pressure::admission::Verdict;
 use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER, READ_AHEAD};
-use crate::runtime::sockets::RegisteredFd;
-use crate::server::context::Context;
 use crate::server::io_thread::alarms::start_clock;
-use crate::transport::listener::{AcceptedConnection, PeerAddr};
 use crate::transport::stream::Stream;
-use crate::transport::tls;
 pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
 use error_response::RefusalState;
 pub(crate) use error_response::{is_refused_by_engine, write_application_response};
 pub(crate) use exchange::{Exchange, LogInfo};
 pub(crate) use idle::{
-    TableEntry, abort_connection, abort_connections, advance_wheel, close_connection, evict_now,
-    resume,
+    TableEntry, abort_connection, abort_connections, advance_wheel, close_connection, resume,
 };
+pub(crate) use memory_use::Eviction;
 use min_rate::MinRate;
 pub(crate) use permit::ConnectionPermit;
 pub(crate) use state::ConnectionState;
@@ -217,8 +212,8 @@ impl Connection {
         if self.shared.closes_after_write.take() && matches!(self.phase, Phase::Serving) {
             self.begin_flush();
         }
-        if self.shared.has_pending_eviction.take() {
-            match self.carry_out_eviction() {
+        if let Eviction::Pending(shortage) = self.shared.eviction.get() {
+            match self.carry_out_eviction(shortage) {
                 Turn::Close => return Poll::Ready(TaskEnd::Closed),
                 Turn::Flush => self.begin_flush(),
                 Turn::Again | Turn::Wait | Turn::MakeIdle => {}
@@ -352,34 +347,6 @@ impl Drop for Task {
         shared.set_held_bytes(0);
         idle::remove_closed(&shared.ctx, shared);
     }
-}
-
-/// Starts an accepted connection if it is admitted, on a secure listener with its TLS handshake.
-pub(crate) fn begin_connection(ctx: &Rc<Context>, accepted: AcceptedConnection) {
-    let unix = matches!(accepted.peer, PeerAddr::Unix);
-    let (verdict, share) = ctx.pressure.admission.admit(ctx, &accepted);
-    let permit = ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share);
-    if verdict == Verdict::Closed {
-        drop(accepted);
-        permit.emit_unserved();
-        return ctx.handoff.descriptor_freed();
-    }
-    let socket = RegisteredFd::new(accepted.fd, &ctx.sockets).into_socket(!unix);
-    if !accepted.is_tls {
-        let refusal = (verdict == Verdict::Refused).then_some(Refusal::Overloaded);
-        serve(permit, Stream::Plain(socket), refusal);
-    } else if verdict == Verdict::Admitted {
-        tls::begin_handshake(permit, socket);
-    } else {
-        // No response can be sent before the TLS handshake.
-        permit.emit_unserved();
-    }
-}
-
-/// Closes an accepted connection from which nothing has been read, and reports it to JavaScript.
-pub(crate) fn close_accepted(ctx: &Rc<Context>, accepted: &AcceptedConnection) {
-    let (_, share) = ctx.pressure.admission.admit(ctx, accepted);
-    ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share).emit_unserved();
 }
 
 /// Spawns the task of a connection. With a `refusal`, the task only sends the error response.

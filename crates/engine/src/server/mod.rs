@@ -1,5 +1,6 @@
 //! Connections, the I/O thread that serves them, and its shutdown. This wing combines all others.
 
+pub(crate) mod admission;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub mod io_thread;

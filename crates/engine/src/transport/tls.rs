@@ -18,6 +18,8 @@ mod stream;
 mod tickets;
 
 pub use config::{CertificateMaterial, ClientAuthMaterial, TlsServer, TlsServerMaterial};
-pub(crate) use handshake::{Handshakes, abort_expired_handshakes, begin_handshake};
+pub(crate) use handshake::{
+    Handshakes, PendingHandshake, abort_expired_handshakes, begin_handshake,
+};
 pub(crate) use info::write_tls_info;
 pub(crate) use stream::TlsStream;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::{Connection, ConnectionState, Exchange, request_body};
 use crate::bridge::event_batch::{RequestBody, SHORT};
 use crate::guard::Refusal;
-use crate::pressure::admission;
 use crate::pressure::limits::MAX_BODY_CHUNK;
+use crate::server::admission::admit_request;
 
 impl Connection {
     /// Begins the exchange of the request head that the guard has just released. Refuses it if too
@@ -18,7 +18,7 @@ impl Connection {
         let ctx = &shared.ctx;
         let head = ctx.scratch.parsed_head.borrow();
         let others = ctx.tables.in_flight() - usize::from(shared.has_unsent_response.get());
-        if !admission::admit_request(ctx, others, &head) {
+        if !admit_request(ctx, others, &head) {
             return Err(Refusal::Overloaded);
         }
         let id = ctx.tables.exchanges.borrow_mut().insert_with(|_| shared.clone());

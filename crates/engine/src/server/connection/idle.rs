@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::memory_use::waiting_progress;
 use super::{Connection, ConnectionPermit, ConnectionState};
-use crate::pressure::admission::WaitKind;
+use crate::pressure::eviction::Progress;
 use crate::pressure::limits::Limits;
 use crate::runtime::slot_map::slot_of;
 use crate::runtime::sockets::RegisteredFd;
@@ -73,21 +74,14 @@ impl TableEntry {
         }
     }
 
-    /// Returns what the connection waits for, unless a request is in flight or bytes are unsent.
-    pub fn wait_kind(&self) -> Option<WaitKind> {
+    /// Returns how long the connection has waited, unless a request is in flight or bytes are
+    /// unsent.
+    pub fn waiting_progress(&self) -> Option<Progress> {
         match self {
-            Self::Serving(shared) => shared.wait_kind(),
-            Self::Idle(idle) if idle.requests == 0 => Some(WaitKind::Head),
-            Self::Idle(_) => Some(WaitKind::Next),
-        }
-    }
-
-    /// Returns the end of that wait, in milliseconds of the context's clock. The connection with
-    /// the earliest end has waited longest.
-    pub fn wait_ends_at(&self) -> u64 {
-        match self {
-            Self::Serving(shared) => shared.wait_ends_at(),
-            Self::Idle(idle) => idle.wait_ends_at,
+            Self::Serving(shared) => shared.waiting_progress(),
+            Self::Idle(idle) => {
+                Some(waiting_progress(idle.wait_ends_at, idle.requests == 0, &idle.limits))
+            }
         }
     }
 
@@ -253,14 +247,6 @@ pub(crate) fn abort_connections(ctx: &Context, which: impl Fn(&TableEntry) -> bo
     for id in ids {
         abort_connection(ctx, id, false);
     }
-}
-
-/// Evicts a connection that has no request in flight, at once.
-pub(crate) fn evict_now(ctx: &Context, id: u32) {
-    if let Some(TableEntry::Serving(shared)) = ctx.tables.connections.borrow().find(id) {
-        return shared.evict_now();
-    }
-    abort_connection(ctx, id, false);
 }
 
 /// Removes a closed connection from the table. JavaScript receives an event if it has received the

@@ -3,7 +3,19 @@
 
 use super::{Connection, ConnectionState, Turn};
 use crate::guard::Refusal;
-use crate::pressure::admission::{STALLED_MS, WaitKind};
+use crate::pressure::eviction::{Progress, STALLED_MS, Shortage};
+use crate::pressure::limits::Limits;
+
+/// Whether a connection has been chosen for eviction.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Eviction {
+    /// It has not been chosen.
+    None,
+    /// Its task has yet to carry out the eviction.
+    Pending(Shortage),
+    /// The connection is closing.
+    CarriedOut,
+}
 
 impl Connection {
     /// Records the bytes that the connection holds until its next turn, and whether a complete
@@ -26,29 +38,27 @@ impl Connection {
     /// Carries out an eviction. The client gets an error response if no response byte waits and
     /// either JavaScript has not received the request, or a request slot is needed and the client
     /// is late with its body. Otherwise the connection is reset, which also drops what the kernel
-    /// holds for it. For HTTP/2, only the slow streams are evicted.
-    pub(crate) fn carry_out_eviction(&mut self) -> Turn {
-        let frees_request_slot = self.shared.evicts_for_request.take();
+    /// holds for it. A connection without a request is closed. For HTTP/2, only the slow streams
+    /// are evicted.
+    pub(crate) fn carry_out_eviction(&mut self, shortage: Shortage) -> Turn {
+        let shared = &self.shared;
+        shared.eviction.set(Eviction::CarriedOut);
+        if shortage == Shortage::Descriptors {
+            return Turn::Close;
+        }
         if self.http2.is_some() {
-            if frees_request_slot {
-                self.evict_lagging_streams();
-            } else {
-                self.evict_slow_streams();
-            }
+            self.evict_streams(shortage);
             return Turn::Wait;
         }
-        let shared = &self.shared;
         let is_late =
             shared.ctx.clock.now_ms() >= shared.body_late_since().saturating_add(STALLED_MS);
-        if frees_request_slot && is_late && shared.write_queue.borrow().is_empty() {
+        let has_no_output = shared.write_queue.borrow().is_empty();
+        if shortage == Shortage::RequestSlots && is_late && has_no_output {
             return self.refuse(Refusal::BodyTimeout);
         }
         let is_undispatched =
             shared.exchange.borrow().as_ref().is_none_or(|exchange| !exchange.is_dispatched);
-        if is_undispatched
-            && shared.write_queue.borrow().is_empty()
-            && !shared.closes_after_response.get()
-        {
+        if is_undispatched && has_no_output && !shared.closes_after_response.get() {
             return self.refuse(Refusal::Overloaded);
         }
         self.stream.reset_on_close();
@@ -57,25 +67,14 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// Returns what the connection waits for, unless a request is in flight or bytes are unsent.
-    pub fn wait_kind(&self) -> Option<WaitKind> {
-        if self.is_busy() || self.is_aborted.get() {
+    /// Returns how long the connection has waited, unless a request is in flight or bytes are
+    /// unsent.
+    pub fn waiting_progress(&self) -> Option<Progress> {
+        if self.is_busy() || self.is_aborted.get() || self.is_evicted() {
             return None;
         }
         let awaits_head = self.requests.get() == 0 || self.held_bytes() > 0;
-        Some(if awaits_head { WaitKind::Head } else { WaitKind::Next })
-    }
-
-    /// Returns the end of that wait, in milliseconds of the context's clock. The connection with
-    /// the earliest end has waited longest.
-    pub fn wait_ends_at(&self) -> u64 {
-        self.wait_ends_at.get()
-    }
-
-    /// Evicts the connection at once, without an error response.
-    pub fn evict_now(&self) {
-        self.is_aborted.set(true);
-        self.wake();
+        Some(waiting_progress(self.wait_ends_at.get(), awaits_head, &self.limits()))
     }
 
     /// Returns the bytes that the connection held at the end of its last turn.
@@ -89,10 +88,10 @@ impl ConnectionState {
         self.held_since.get()
     }
 
-    /// Returns since when the client has been slow, in milliseconds of the context's clock: with a
-    /// request body before the response has begun, or with reading a response. `u64::MAX` if the
-    /// client is not slow. The value is that of the last check.
-    pub fn slow_since(&self) -> u64 {
+    /// Returns the time of the client's last progress, in milliseconds of the context's clock: with
+    /// a request body before the response has begun, or with reading a response. `u64::MAX` if
+    /// nothing is expected of the client. The value is that of the last check.
+    pub fn stalled_since(&self) -> u64 {
         let streams = self.streams.get().map_or(u64::MAX, |streams| streams.lagging_since());
         self.output_stalled_since.get().min(self.body_late_since()).min(streams)
     }
@@ -110,19 +109,12 @@ impl ConnectionState {
 
     /// Whether the connection has been chosen for eviction.
     pub fn is_evicted(&self) -> bool {
-        self.is_evicted.get()
+        self.eviction.get() != Eviction::None
     }
 
-    /// Evicts the connection so that another request can take its slot.
-    pub fn evict_for_request(&self) {
-        self.evicts_for_request.set(true);
-        self.evict();
-    }
-
-    /// Evicts the connection to free memory.
-    pub fn evict(&self) {
-        self.is_evicted.set(true);
-        self.has_pending_eviction.set(true);
+    /// Evicts the connection, in the next turn of its task.
+    pub fn evict(&self, shortage: Shortage) {
+        self.eviction.set(Eviction::Pending(shortage));
         self.wake();
     }
 
@@ -135,7 +127,11 @@ impl ConnectionState {
         if before == 0 {
             self.held_since.set(self.ctx.clock.now_ms());
         }
-        self.ctx.pressure.memory.record_change(&self.ctx.handoff, before, now);
+        let handoff = &self.ctx.handoff;
+        let memory = &self.ctx.pressure.memory;
+        if let Some(window) = memory.record_change(handoff.waiting_bytes(), before, now) {
+            handoff.ring.set_response_buffer(window as u32);
+        }
     }
 
     /// Sets whether the connection has a complete response that the client has not read. Such a
@@ -153,4 +149,14 @@ impl ConnectionState {
             slot.response_sent();
         }
     }
+}
+
+/// Returns the progress of a connection that waits for a request until `wait_ends_at`. Without a
+/// complete head, the client owes bytes since its accept or the head's first byte.
+pub(super) fn waiting_progress(wait_ends_at: u64, awaits_head: bool, limits: &Limits) -> Progress {
+    if !awaits_head {
+        return Progress::Idle { until: wait_ends_at };
+    }
+    let timeout = limits.settings.header_timeout.as_millis() as u64;
+    Progress::Stalled { since: wait_ends_at.saturating_sub(timeout) }
 }

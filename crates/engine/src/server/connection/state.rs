@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::error_response::RefusalState;
 use super::socket_options::PendingSocketOptions;
-use super::{Exchange, TableEntry};
+use super::{Eviction, Exchange, TableEntry};
 use crate::bridge::event_batch::ConnectionInfo;
 use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::SocketOption;
@@ -85,12 +85,8 @@ pub(crate) struct ConnectionState {
     /// Since when the client has been late with sending its request body, in milliseconds of the
     /// context's clock; `u64::MAX` if it owes none.
     pub(crate) body_late_since: Cell<u64>,
-    /// Whether the connection has been chosen for eviction, to free memory or a request slot.
-    pub(crate) is_evicted: Cell<bool>,
-    /// Whether the eviction frees a request slot instead of memory.
-    pub(crate) evicts_for_request: Cell<bool>,
-    /// Whether the connection's task has yet to carry out the eviction.
-    pub(crate) has_pending_eviction: Cell<bool>,
+    /// Whether the connection has been chosen for eviction.
+    pub(crate) eviction: Cell<Eviction>,
     /// Who responds to a refused request, and whether the response has been written.
     pub(crate) refusal_state: Cell<RefusalState>,
     /// Whether `write_queue` holds a complete response after its exchange has finished. Such a
@@ -133,9 +129,7 @@ impl ConnectionState {
             held_since: Cell::new(0),
             output_stalled_since: Cell::new(u64::MAX),
             body_late_since: Cell::new(u64::MAX),
-            is_evicted: Cell::new(false),
-            evicts_for_request: Cell::new(false),
-            has_pending_eviction: Cell::new(false),
+            eviction: Cell::new(Eviction::None),
             refusal_state: Cell::new(RefusalState::NotRefused),
             has_unsent_response: Cell::new(false),
             streams: OnceCell::new(),

@@ -10,12 +10,14 @@ use crate::bridge::handoff::ControlMessage;
 use crate::bridge::in_flight;
 use crate::log::access::AccessLog;
 use crate::pressure::limits::IDLE_DRAIN_TIME;
-use crate::pressure::memory::evict_over_limit;
 use crate::runtime::executor::AbortOnPanic;
 use crate::runtime::handover::{Signals, Sleeper};
 use crate::runtime::movable::Held;
 use crate::runtime::sockets::TasklessEvent;
-use crate::server::connection::{abort_connections, begin_connection, close_accepted, resume};
+use crate::server::admission::{
+    begin_connection, close_accepted, evict_over_limit, handle_descriptor_shortage,
+};
+use crate::server::connection::{abort_connections, resume};
 use crate::server::context::Context;
 use crate::server::shutdown::{begin_orphan_exit, drain};
 use crate::transport::listener::AcceptedConnection;
@@ -170,9 +172,7 @@ fn handle_control_messages(ctx: &Rc<Context>) {
                 drain(ctx, idle);
             }
             ControlMessage::Abort(accepted) => close_accepted(ctx, &accepted),
-            ControlMessage::FreeDescriptor => {
-                ctx.pressure.admission.handle_descriptor_shortage(ctx);
-            }
+            ControlMessage::FreeDescriptor => handle_descriptor_shortage(ctx),
             ControlMessage::CloseConnections { server_id, idle_only } => {
                 begin_accepted(ctx, &mut accepted);
                 abort_connections(ctx, |one| {

@@ -15,10 +15,12 @@ use std::task::{Context as TaskContext, Poll, ready};
 use super::{TlsServer, TlsStream};
 use crate::guard::Refusal;
 use crate::guard::proxy_protocol::{self, ProxyHeader};
+use crate::pressure::eviction::Shortage;
 use crate::pressure::settings::ProxyProtocol;
 use crate::runtime::alarms::Alarm;
 use crate::runtime::executor::TaskWaker;
 use crate::runtime::sockets::Socket;
+use crate::server::admission::relieve;
 use crate::server::connection::{self, ConnectionPermit};
 use crate::server::context::Context;
 use crate::transport::stream::Stream;
@@ -32,7 +34,7 @@ pub(crate) struct Handshakes {
 }
 
 /// One handshake as the queue holds it. A finished one may stay in the queue until its deadline.
-struct PendingHandshake {
+pub(crate) struct PendingHandshake {
     started_at_ms: u64,
     deadline_ms: Cell<u64>,
     state: Cell<HandshakeState>,
@@ -58,23 +60,21 @@ impl Handshakes {
         self.open_count.get()
     }
 
-    /// Evicts the oldest handshake. Returns whether there was one.
-    pub fn evict_oldest(&self) -> bool {
-        self.evict_oldest_since(u64::MAX)
+    /// Returns up to `count` of the handshakes in progress, the oldest first.
+    pub fn oldest(&self, count: usize) -> Vec<Rc<PendingHandshake>> {
+        let queue = self.queue.borrow();
+        let open = queue.iter().filter(|pending| pending.state.get() == HandshakeState::Open);
+        open.take(count).cloned().collect()
     }
 
-    /// Evicts the oldest handshake if it started at least [`MIN_EVICTION_AGE_MS`] before `now`.
-    fn evict_oldest_since(&self, now: u64) -> bool {
-        let queue = self.queue.borrow();
-        let Some(oldest) = queue.iter().find(|pending| pending.state.get() == HandshakeState::Open)
-        else {
-            return false;
-        };
-        let is_old = oldest.started_at_ms + MIN_EVICTION_AGE_MS <= now;
-        if is_old {
-            oldest.abort();
+    /// Returns whether one more handshake is one too many.
+    pub fn shortage(&self) -> Option<Shortage> {
+        let open = self.open_count.get();
+        if open >= self.max_open.saturating_mul(MAX_OVERLOAD_FACTOR) {
+            return Some(Shortage::HandshakesBadly);
         }
-        is_old
+        // Clients that connect at the same time are not stalling: they have had no time to.
+        (open >= self.max_open).then_some(Shortage::Handshakes)
     }
 
     /// Shortens the deadlines to that of idle connections, because the worker is draining.
@@ -94,13 +94,6 @@ impl Handshakes {
     }
 
     fn enter(&self, now: u64, deadline_ms: u64) -> Rc<PendingHandshake> {
-        let open = self.open_count.get();
-        if open >= self.max_open.saturating_mul(MAX_OVERLOAD_FACTOR) {
-            self.evict_oldest();
-        } else if open >= self.max_open {
-            // Clients that connect at the same time are not stalling: they have had no time to.
-            self.evict_oldest_since(now);
-        }
         let pending = Rc::new(PendingHandshake {
             started_at_ms: now,
             deadline_ms: Cell::new(deadline_ms),
@@ -118,7 +111,13 @@ impl Handshakes {
 }
 
 impl PendingHandshake {
-    fn abort(&self) {
+    /// Returns when the handshake began, in milliseconds of the context's clock.
+    pub fn started_at_ms(&self) -> u64 {
+        self.started_at_ms
+    }
+
+    /// Aborts the handshake: its task closes the connection in its next turn.
+    pub fn abort(&self) {
         self.state.set(HandshakeState::Aborted);
         self.task.wake();
     }
@@ -172,6 +171,9 @@ pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
     };
     let deadline_ms =
         ctx.clock.deadline(ctx.servers.limits_of(permit.server_id()).settings.handshake_timeout);
+    if let Some(shortage) = ctx.pressure.handshakes.shortage() {
+        relieve(&ctx, shortage);
+    }
     let pending = ctx.pressure.handshakes.enter(ctx.clock.now_ms(), deadline_ms);
     ctx.pressure.handshakes.set_alarm(&ctx);
     let (stage, first_bytes) = (HandshakeStage::AwaitingFirstByte(socket, server), Vec::new());
@@ -288,8 +290,6 @@ impl Drop for HandshakeTask {
     }
 }
 
-/// A handshake younger than this, in milliseconds, is not evicted for a new one.
-const MIN_EVICTION_AGE_MS: u64 = 1_000;
 /// From this multiple of the handshake limit on, a handshake of any age is evicted.
 const MAX_OVERLOAD_FACTOR: usize = 4;
 /// The size of the first read. Most `ClientHello`s are shorter; the rest of a longer one is read
