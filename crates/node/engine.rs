@@ -2,6 +2,7 @@
 //! one.
 
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use monoceros_engine::bridge::event_batch::BodyChunk;
@@ -9,7 +10,7 @@ use monoceros_engine::error::Error;
 use monoceros_engine::scoreboard::Board;
 use monoceros_engine::transport::listener::WorkerSlot;
 use napi::bindgen_prelude::{BufferSlice, Either, Object, Uint8Array, Uint8ArraySlice, Unknown};
-use napi::{Env, JsString, JsValue, sys};
+use napi::{Env, JsValue, sys};
 use napi_derive::napi;
 
 use crate::bridge::{Bridge, Given};
@@ -33,7 +34,7 @@ pub struct WorkerSlotOptions {
 /// The native engine of one JavaScript environment.
 #[napi]
 pub struct Engine {
-    bridge: Bridge,
+    bridge: Rc<Bridge>,
 }
 
 #[napi]
@@ -67,7 +68,7 @@ impl Engine {
         let is_movable = options.movable_loop.unwrap_or(false);
         let lifeline = options.lifeline_fd;
         Bridge::start(env, limits, (access, statsd), worker_slot, lifeline, is_movable, ring)
-            .map(|bridge| Self { bridge })
+            .map(|bridge| Self { bridge: Rc::new(bridge) })
             .map_err(failed)
     }
 
@@ -78,11 +79,29 @@ impl Engine {
         self.bridge.wake_fd
     }
 
-    /// The next batch of events as one latin1 text; undefined when nothing waits.
-    #[napi(catch_unwind, ts_return_type = "string | undefined")]
-    pub fn take<'env>(&self, env: &'env Env) -> napi::Result<Option<JsString<'env>>, String> {
-        let text = self.bridge.take(*env, |text| env.create_string_latin1(text)).transpose();
-        text.map_err(|error| napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone()))
+    /// Returns the functions that JavaScript calls for each batch and each response: `take` returns
+    /// the next batch of events as one latin1 text, or undefined when nothing waits, and `wake`
+    /// sends the responses in the ring. They are no methods, since a method first looks up the type
+    /// of its object, which costs a twentieth of a short request.
+    #[napi(catch_unwind, ts_return_type = "{ take: () => string | undefined; wake: () => void }")]
+    pub fn calls<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>, String> {
+        let (taken, woken) = (self.bridge.clone(), self.bridge.clone());
+        let take = env.create_function_from_closure::<(), _, _>("take", move |call| {
+            let env = *call.env;
+            let text = taken.take(env, |text| env.create_string_latin1(text)).transpose()?;
+            Ok(text.map(|text| text.raw()))
+        });
+        let wake = env.create_function_from_closure::<(), _, _>("wake", move |_| {
+            // After the end of the engine, there is no client to send to.
+            let _ = woken.wake();
+            Ok(())
+        });
+        let system =
+            |error: napi::Error| napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone());
+        let mut calls = Object::new(env).map_err(system)?;
+        calls.set("take", take.map_err(system)?).map_err(system)?;
+        calls.set("wake", wake.map_err(system)?).map_err(system)?;
+        Ok(calls)
     }
 
     /// Returns the next body chunk that the text of the last part refers to. Short chunks are
@@ -234,12 +253,6 @@ impl Engine {
     pub fn report_uncaught(&self, env: Env, error: Unknown<'_>) {
         // SAFETY: both values belong to this environment, whose thread this is.
         unsafe { sys::napi_fatal_exception(env.raw(), error.raw()) };
-    }
-
-    /// Sends the responses in the ring.
-    #[napi]
-    pub fn wake(&self) -> napi::Result<(), String> {
-        self.bridge.wake()
     }
 
     /// Copies a piece of a response that is too long for the ring; the next `LARGE` record refers

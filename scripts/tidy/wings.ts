@@ -34,7 +34,6 @@ const CLIMBING: readonly string[] = [
   'bridge/handoff.rs -> transport::listener',
   'bridge/handoff.rs -> transport::tls',
   'bridge/in_flight.rs -> server::context',
-  'buffers/pool.rs -> pressure::limits',
   'buffers/write_queue.rs -> transport::stream',
   'exchange/response_sink.rs -> bridge::ring',
   'guard/addresses.rs -> transport::listener',

@@ -21,8 +21,13 @@ export declare class Engine {
    * closes it.
    */
   get wakeFd(): number
-  /** The next batch of events as one latin1 text; undefined when nothing waits. */
-  take(): string | undefined
+  /**
+   * Returns the functions that JavaScript calls for each batch and each response: `take` returns
+   * the next batch of events as one latin1 text, or undefined when nothing waits, and `wake`
+   * sends the responses in the ring. They are no methods, since a method looks up the type of its
+   * object first, which costs a twentieth of a short request.
+   */
+  calls(): { take: () => string | undefined; wake: () => void }
   /**
    * Returns the next body chunk that the text of the last part refers to. Short chunks are
    * copied into `room` instead, as many as there are. Each follows its length in two bytes, and
@@ -73,8 +78,6 @@ export declare class Engine {
   watch(run: () => void): void
   /** Reports an error that `run` has caught to Node, as an uncaught one. */
   reportUncaught(error: unknown): void
-  /** Sends the responses in the ring. */
-  wake(): void
   /**
    * Copies a piece of a response that is too long for the ring; the next `LARGE` record refers
    * to it.

@@ -28,14 +28,13 @@ function staged(handler: ExchangeHandler) {
   words[RING_WORD.RESPONSE_BUFFER] = 65_536
   const batches: string[] = []
   const engine = {
-    wake: () => {},
-    take: () => batches.shift() ?? null,
     pushLarge: () => {},
     pushBorrowed: () => false,
   } as unknown as NativeEngine
-  ring.attach(engine)
+  ring.attach(engine, () => {})
   const handlers = new Map([[SERVER, handler]])
-  const dispatcher = new Dispatcher(ring, engine, handlers, () => {}, assertNever)
+  const source = { engine, takeEvents: () => batches.shift() }
+  const dispatcher = new Dispatcher(ring, source, handlers, () => {}, assertNever)
   return {
     take(...records: string[]): void {
       batches.push(records.join(''))

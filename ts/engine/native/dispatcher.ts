@@ -89,7 +89,8 @@ const BATCHES_PER_TURN = 8
 /** Reads batches of events and calls the handlers. */
 export class Dispatcher {
   readonly #ring: Ring
-  readonly #engine: NativeEngine
+  /** Returns the next part of a batch. */
+  readonly #takeEvents: () => string | undefined
   readonly #chunks: BodyBuffers
   readonly #handlers: Map<number, ExchangeHandler>
   /** What every exchange needs: the ring, and the table of exchanges by slot. */
@@ -108,13 +109,13 @@ export class Dispatcher {
 
   constructor(
     ring: Ring,
-    engine: NativeEngine,
+    { engine, takeEvents }: { engine: NativeEngine; takeEvents: () => string | undefined },
     handlers: Map<number, ExchangeHandler>,
     onIdle: () => void,
     onFault: (text: string) => void,
   ) {
     this.#ring = ring
-    this.#engine = engine
+    this.#takeEvents = takeEvents
     this.#chunks = new BodyBuffers(engine)
     this.#handlers = handlers
     this.#link = { ring, live: [] }
@@ -153,7 +154,7 @@ export class Dispatcher {
     // than it gains.
     if (this.#text.length < PART_BYTES) this.#ring.wake()
     else this.#ring.wakeInBatch()
-    this.#text = this.#engine.take() ?? ''
+    this.#text = this.#takeEvents() ?? ''
     this.#chunks.restart()
     this.#at = 0
     return this.#text !== ''

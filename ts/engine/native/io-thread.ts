@@ -47,8 +47,10 @@ export class IoThread {
     const workerSlot = board === undefined ? undefined : { ...board, kickFds: [...board.kickFds] }
     const nativeOptions = { movableLoop, ...options, workerSlot }
     this.engine = new native.Engine(settings, nativeOptions, ring.memory)
-    ring.attach(this.engine)
-    const dispatcher = new Dispatcher(ring, this.engine, this.#handlers, onIdle, onFault)
+    const { take: takeEvents, wake } = this.engine.calls()
+    ring.attach(this.engine, wake)
+    const source = { engine: this.engine, takeEvents }
+    const dispatcher = new Dispatcher(ring, source, this.#handlers, onIdle, onFault)
     this.#waker = openWakePipe(this.engine.wakeFd, dispatcher.run)
     this.engine.watch(() => {
       try {

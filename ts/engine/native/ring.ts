@@ -107,6 +107,7 @@ export class Ring {
   readonly #words = new Int32Array(this.memory.buffer, RING_DATA_AT)
   readonly #bytes = Buffer.from(this.memory.buffer, RING_DATA_AT) as WritableBuffer
   #engine: NativeEngine | undefined
+  #wakeEngine: () => void = () => {}
   /** Number of bytes written since the start, wrapping at 32 bits like the engine's count. */
   #tail = 0
   /** Number of bytes read by the engine, when it was last checked. */
@@ -124,9 +125,10 @@ export class Ring {
   /** Whether the dispatcher handles a batch; it then calls `wake` itself. */
   isInBatch = false
 
-  /** Sets the engine that reads the ring. */
-  attach(engine: NativeEngine): void {
+  /** Sets the engine that reads the ring, and the function that makes it read. */
+  attach(engine: NativeEngine, wake: () => void): void {
     this.#engine = engine
+    this.#wakeEngine = wake
   }
 
   /**
@@ -233,7 +235,7 @@ export class Ring {
     // The engine publishes that it sleeps before it checks the tail a last time, so one of the two
     // sees the other.
     const state = Atomics.load(this.#header, RING_WORD.LOOP_STATE)
-    if (state !== LOOP_STATE.RUNNING) this.#engine?.wake()
+    if (state !== LOOP_STATE.RUNNING) this.#wakeEngine()
   }
 
   /**

@@ -12,6 +12,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::bridge::wire::{CHUNK_LENGTH_BYTES, PART_BYTES, event};
+use crate::buffers::sizes::MAX_RETAINED_BATCH_BYTES;
 
 pub(crate) use self::records::ConnectionInfo;
 
@@ -52,7 +53,7 @@ pub struct BatchPosition {
 /// A chunk of a request body.
 #[derive(Debug)]
 pub enum BodyChunk<'a> {
-    /// At most [`SHORT`] bytes, to be copied.
+    /// At most `SHORT_CHUNK` bytes, to be copied.
     Short(&'a [u8]),
     /// Memory that nothing else refers to.
     Own(Bytes),
@@ -128,7 +129,7 @@ impl EventBatch {
         self.text.len() + self.chunk_bytes
     }
 
-    /// Empties the batch. Its memory is kept up to [`KEPT_BYTES`].
+    /// Empties the batch. Its memory is kept up to [`MAX_RETAINED_BATCH_BYTES`].
     pub fn clear(&mut self) {
         self.text.clear();
         self.chunks.clear();
@@ -136,7 +137,7 @@ impl EventBatch {
         self.requests.clear();
         self.chunk_bytes = 0;
         for bytes in [&mut self.text, &mut self.short] {
-            if bytes.capacity() > KEPT_BYTES {
+            if bytes.capacity() > MAX_RETAINED_BATCH_BYTES {
                 *bytes = Vec::new();
             }
         }
@@ -180,18 +181,13 @@ impl EventBatch {
 pub(crate) enum RequestBody<'a> {
     /// The request has no body.
     None,
-    /// The whole body is in the batch of the request, and no longer than [`SHORT`].
+    /// The whole body is in the batch of the request, and no longer than `SHORT_CHUNK`.
     Short(&'a [u8]),
     /// The whole body is in the batch of the request.
     Whole(Bytes),
     /// The body follows in `DATA` events.
     Streams,
 }
-
-/// Maximum size in bytes of a chunk that is copied.
-pub(crate) const SHORT: usize = 4_096;
-/// Maximum capacity in bytes of a buffer that an empty batch keeps; a flood can make it larger.
-const KEPT_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests;

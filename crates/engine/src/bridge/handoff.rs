@@ -16,7 +16,8 @@ use crate::bridge::ring::Ring;
 use crate::bridge::wire::loop_state;
 use crate::buffers::borrowed::ReturnedBuffers;
 use crate::buffers::pool::BufferPool;
-use crate::pressure::limits::{Limits, MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
+use crate::buffers::sizes::{MAX_BODY_CHUNK, RESPONSE_PIECE, WIDE_BODY_CHUNK};
+use crate::pressure::limits::Limits;
 use crate::pressure::settings::Settings;
 use crate::runtime::doorbell::Doorbell;
 use crate::runtime::handover::{Signals, Sleeper};
@@ -110,7 +111,7 @@ impl Handoff {
             returned: Arc::default(),
             body_buffers: Arc::new(BufferPool::new(MAX_BODY_CHUNK)),
             wide_body_buffers: Arc::new(BufferPool::new(WIDE_BODY_CHUNK)),
-            response_buffers: Arc::new(BufferPool::new(LARGE_PIECE)),
+            response_buffers: Arc::new(BufferPool::new(RESPONSE_PIECE)),
             control: Mutex::default(),
             accepted: Mutex::default(),
             registrar,
@@ -339,8 +340,6 @@ impl Signals for Handoff {
 /// The I/O thread begins with this many accepted connections at once. The limits on connections
 /// hold for none before that.
 const CROWD: usize = 8;
-/// The size of the response pieces that a stream makes: Node's streams read files in this size.
-const LARGE_PIECE: usize = 65_536;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The holders only move values: a panic in one keeps them whole.

@@ -1,8 +1,9 @@
-//! Byte buffers: received bytes, bytes to send, pools of reusable buffers, and memory borrowed from
-//! JavaScript.
+//! Byte buffers: received bytes, bytes to send, pools of reusable buffers, memory borrowed from
+//! JavaScript, and the sizes of all of them.
 
 pub mod borrowed;
 pub(crate) mod heap_trim;
 pub(crate) mod pool;
 pub(crate) mod read_buffer;
+pub mod sizes;
 pub(crate) mod write_queue;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::pressure::limits::TOTAL_BODY_CREDIT;
+use super::sizes::MAX_FREE_POOL_BYTES;
 
 /// The free buffers of one I/O thread. JavaScript's thread returns them.
 pub(crate) struct BufferPool {
@@ -79,7 +79,7 @@ impl BufferPool {
             return;
         }
         let mut free = self.lock();
-        if free.len() * self.buffer_size < MAX_FREE_BYTES {
+        if free.len() * self.buffer_size < MAX_FREE_POOL_BYTES {
             free.push(bytes);
         }
     }
@@ -131,9 +131,6 @@ impl Drop for PooledBuffer {
     }
 }
 
-/// Maximum memory that the free buffers of one pool hold, in bytes.
-const MAX_FREE_BYTES: usize = TOTAL_BODY_CREDIT;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +151,7 @@ mod tests {
 
     #[test]
     fn wide_buffers_are_kept_up_to_a_number_of_bytes() {
-        let pool = Arc::new(BufferPool::new(MAX_FREE_BYTES / 4));
+        let pool = Arc::new(BufferPool::new(MAX_FREE_POOL_BYTES / 4));
         drop((0..6).map(|_| pool.take()).collect::<Vec<_>>());
         assert_eq!(pool.lock().len(), 4);
     }

@@ -3,6 +3,8 @@
 
 use bytes::Bytes;
 
+use super::sizes::MAX_RETAINED_READ_BUFFER_BYTES;
+
 /// A byte queue: appended to at its end, consumed from its start. Each byte is moved at most twice.
 #[derive(Default)]
 pub(crate) struct ReadBuffer {
@@ -69,9 +71,6 @@ impl ReadBuffer {
         }
     }
 }
-
-/// An empty buffer with more capacity than this is freed.
-const MAX_RETAINED_READ_BUFFER_BYTES: usize = 4_096;
 
 #[cfg(test)]
 mod tests {

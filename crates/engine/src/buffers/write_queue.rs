@@ -7,6 +7,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use crate::buffers::sizes::{
+    MAX_RETAINED_TAIL_BYTES, MAX_SLICES, MAX_WRITE_BYTES, MIN_UNCOPIED_BYTES,
+};
 use crate::transport::stream::Stream;
 
 /// The bytes that a connection still has to send. The credit that JavaScript keeps to bounds their
@@ -188,19 +191,6 @@ impl WriteQueue {
         self.front_sent = 0;
     }
 }
-
-/// A shorter chunk is copied: that costs less than a slice of its own.
-const MIN_UNCOPIED_BYTES: usize = 4_096;
-/// Maximum number of bytes of one write call. The loopback device has packets of 65,483 bytes. A
-/// call that fills some packets and begins another with a few bytes, as calls of 64 or 128 KiB do,
-/// costs up to twice as much: the client is woken for the short packet too. So a call ends before
-/// the end of its second packet.
-const MAX_WRITE_BYTES: usize = 122_880;
-/// Maximum number of slices of one `writev(2)`.
-const MAX_SLICES: usize = 16;
-/// An empty tail with more capacity than this is freed. A partly sent one is compacted from this
-/// many sent bytes on.
-const MAX_RETAINED_TAIL_BYTES: usize = 8_192;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! Scans the frame headers of a client (RFC 9113 section 4.1) before h2 reads the frames. It counts
 //! frames that only cost work, and knows whether a header block or a body frame is incomplete.
 
+use crate::buffers::sizes::MIN_USEFUL_INCREMENT_BYTES;
 use crate::pressure::limits::FLOOD_TIME;
 use crate::pressure::settings::Settings;
 
@@ -156,9 +157,6 @@ const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// Window updates below this size count as idle frames, in bytes. Clients return window space in
-/// kilobytes.
-const MIN_USEFUL_INCREMENT_BYTES: u32 = 256;
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::buffers::read_buffer::ReadBuffer;
-use crate::pressure::limits::READ_AHEAD;
+use crate::buffers::sizes::READ_AHEAD;
 use crate::server::connection::ConnectionState;
 
 /// Bytes from the client that h2 has not read yet.

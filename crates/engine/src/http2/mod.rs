@@ -34,10 +34,11 @@ use self::response::StreamSink;
 use self::session::IncomingStream;
 pub(crate) use self::session::Session;
 pub(crate) use self::streams::Streams;
+use crate::buffers::sizes::READ_AHEAD;
 use crate::exchange::request_head::{Framing, RequestHead};
 use crate::guard::{PartialRequest, Refusal};
 use crate::pressure::eviction::{STALLED_MS, Shortage};
-use crate::pressure::limits::{Cleartext, READ_AHEAD};
+use crate::pressure::limits::Cleartext;
 use crate::server::admission::admit_request;
 use crate::server::connection::{Connection, Eviction, Exchange, Turn};
 

@@ -16,6 +16,7 @@ use super::exchange::StreamExchange;
 use super::frames::FrameScanner;
 use super::h2_transport::{H2Input, H2Transport};
 use super::streams::Streams;
+use crate::buffers::sizes::{CONNECTION_WINDOW_STREAMS, MAX_WINDOW_BYTES};
 use crate::pressure::settings::Settings;
 use crate::server::connection::ConnectionState;
 
@@ -184,6 +185,3 @@ fn builder(settings: &Settings) -> server::Builder {
 const REMEMBERED_RESETS_FACTOR: u32 = 4;
 /// Time for which h2 remembers a reset stream: by then, the window of a slow client has arrived.
 const REMEMBERED_RESET_TIME: Duration = Duration::from_secs(10);
-/// Size of the connection window, as a multiple of a stream's window.
-const CONNECTION_WINDOW_STREAMS: u32 = 16;
-const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;

@@ -13,6 +13,10 @@ use h2::Reason;
 use super::Session;
 use super::exchange::StreamExchange;
 use super::streams::Streams;
+use crate::buffers::sizes::{
+    BYTES_READ_PER_EXTRA_STREAM, MAX_COUNTED_PER_STREAM_BYTES, MAX_EXPECTED_UNSENT_BYTES,
+    MIN_EXPECTED_SIZE_BYTES,
+};
 use crate::guard::Refusal;
 use crate::server::connection::min_rate::RateBounds;
 use crate::server::connection::{ConnectionState, Exchange};
@@ -276,18 +280,8 @@ impl Session {
     }
 }
 
-/// Maximum of unsent and expected response bytes of a connection; at this limit no further request
-/// is admitted.
-const MAX_EXPECTED_UNSENT_BYTES: usize = 2 << 20;
-/// Maximum that one response counts, so that a large download does not block other requests.
-const MAX_COUNTED_PER_STREAM_BYTES: usize = 1 << 20;
-/// Minimum of the expected size: with it, the usual 100 streams are admitted at once.
-const MIN_EXPECTED_SIZE_BYTES: usize = 16_384;
 /// Time for which a response that has not begun counts with the expected size, in milliseconds.
 const RESPONSE_EXPECTED_MS: u64 = 100;
-/// Bytes that the client must read for each request beyond the limit. If JavaScript holds more for
-/// the connection, that amount applies.
-const BYTES_READ_PER_EXTRA_STREAM: u64 = 262_144;
 /// Time after which a response that the client does not read counts as stalled, in milliseconds.
 const STALLED_RESPONSE_MS: u64 = 2_000;
 /// Memory of a waiting head, as a multiple of its bytes: the bytes and the table of its fields.

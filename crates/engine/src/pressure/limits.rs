@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::buffers::sizes::{MAX_BUFFER, MIN_RESPONSE_BUFFER};
 use crate::guard::addresses::AddressList;
 use crate::guard::parse_policy::ParsePolicy;
 use crate::pressure::setting_value::SettingError;
@@ -183,42 +184,6 @@ pub const MAX_FIELDS: usize = 24_576;
 pub const MAX_CHUNK_LINE: usize = 4_096;
 /// Maximum size of a request's trailer section, all lines together.
 pub const MAX_TRAILERS: usize = 16_000;
-/// Minimum of `response_buffer_size`, also while memory is short.
-pub const MIN_RESPONSE_BUFFER: usize = 16_384;
-/// Maximum of `response_buffer_size` and `request_buffer_size`.
-pub const MAX_BUFFER: usize = 1 << 30;
-/// Body bytes that may be on their way to JavaScript for one request, before JavaScript gives
-/// credit for more. The least that each of many requests has.
-pub const MIN_BODY_CREDIT: usize = 65_536;
-/// The same while few requests stream a body: each batch of events costs two thread switches,
-/// whatever its size.
-pub const MAX_BODY_CREDIT: usize = 917_504;
-/// Body bytes on their way to JavaScript for all requests together, as long as each has
-/// [`MIN_BODY_CREDIT`].
-pub const TOTAL_BODY_CREDIT: usize = 32 << 20;
-/// Response bytes buffered ahead of all clients together, as long as each connection has
-/// `response_buffer_size`.
-pub const TOTAL_RESPONSE_BUFFER: usize = 4 << 20;
-/// Multiple of `response_buffer_size` that one connection may have while few are slow.
-pub const MAX_RESPONSE_BUFFER_FACTOR: usize = 4;
-/// Response bytes that one round over all connections sends, as long as each sends [`MIN_BURST`].
-/// Few numbers of connections divide it to a multiple of 64 KiB: see `MOST_AT_ONCE` in
-/// `write_queue.rs`.
-pub const TOTAL_BURST: usize = 64 * 122_880;
-/// Minimum number of response bytes that one connection sends in a round.
-pub const MIN_BURST: usize = 32_768;
-/// Maximum number of response bytes that one connection sends in a round: one call can pass
-/// megabytes to a socket.
-pub const MAX_BURST: usize = 1 << 20;
-/// Maximum size of a chunk of a streamed request body. A larger chunk would save little, a smaller
-/// one would cost an event each.
-pub const MAX_BODY_CHUNK: usize = 131_072;
-/// The same for a client that sends faster than its chunks are read. Everything it has sent is
-/// taken at once, so that its window opens in one step and it is woken once.
-pub const WIDE_BODY_CHUNK: usize = 458_752;
-/// Maximum number of bytes to read ahead: of a body between the guard and JavaScript, and of
-/// pipelined requests after the one in flight.
-pub const READ_AHEAD: usize = 65_536;
 /// Maximum number of bytes to read and discard after an error response.
 pub const MAX_LINGER: usize = 65_536;
 /// The same for a client that is sending a body: most read the response only after that.

@@ -9,10 +9,10 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::pressure::limits::{
-    Limits, MAX_BUFFER, MAX_RESPONSE_BUFFER_FACTOR, MIN_RESPONSE_BUFFER, READ_AHEAD,
-    TOTAL_RESPONSE_BUFFER, fair_share,
+use crate::buffers::sizes::{
+    MAX_BUFFER, MAX_RESPONSE_BUFFER_FACTOR, MIN_RESPONSE_BUFFER, READ_AHEAD, TOTAL_RESPONSE_BUFFER,
 };
+use crate::pressure::limits::{Limits, fair_share};
 
 /// The memory that clients make a worker hold now, and its bound `buffer_memory`.
 pub(crate) struct Memory {

@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod doorbell;
 pub(crate) mod executor;
 pub(crate) mod handover;
+mod loopback;
 pub(crate) mod movable;
 pub(crate) mod registrar;
 pub(crate) mod slot_map;

@@ -19,12 +19,14 @@ use mio::{Events, Interest, Token};
 use socket2::SockRef;
 
 use crate::runtime::executor::{OperationBudget, TaskWaker};
+use crate::runtime::loopback;
 use crate::runtime::registrar::WAKE_TOKEN;
 
 /// The set, and the recipient of each descriptor's events.
 pub(crate) struct SocketSet {
     poll: RefCell<mio::Poll>,
-    events: RefCell<Events>,
+    few_events: RefCell<Events>,
+    many_events: RefCell<Events>,
     /// Indexed by descriptor: the system always assigns the lowest free number.
     watches: RefCell<Vec<Watch>>,
     /// Reads and writes that the running task has left in this turn.
@@ -39,6 +41,15 @@ pub(crate) enum TasklessEvent {
     Idle(u32),
     /// A socket that was accepted has become readable, and its connection has not been started.
     Unclaimed,
+}
+
+/// How many events to take in one call.
+#[derive(Clone, Copy)]
+pub(crate) enum EventCount {
+    /// [`FEW_EVENTS`].
+    Few,
+    /// [`MANY_EVENTS`].
+    Many,
 }
 
 /// The recipient of a descriptor's events.
@@ -93,7 +104,8 @@ impl SocketSet {
     pub fn new(poll: mio::Poll, budget: OperationBudget) -> Self {
         Self {
             poll: RefCell::new(poll),
-            events: RefCell::new(Events::with_capacity(MAX_EVENTS)),
+            few_events: RefCell::new(Events::with_capacity(FEW_EVENTS)),
+            many_events: RefCell::new(Events::with_capacity(MANY_EVENTS)),
             watches: RefCell::default(),
             budget,
             scratch: RefCell::default(),
@@ -105,9 +117,13 @@ impl SocketSet {
     pub fn dispatch_events(
         &self,
         time: Option<Duration>,
+        count: EventCount,
         mut on_taskless: impl FnMut(TasklessEvent),
     ) {
-        let mut events = self.events.borrow_mut();
+        let mut events = match count {
+            EventCount::Few => self.few_events.borrow_mut(),
+            EventCount::Many => self.many_events.borrow_mut(),
+        };
         // An error is an interrupting signal, with no events.
         if self.poll.borrow_mut().poll(&mut events, time).is_ok() {
             for event in events.iter().filter(|event| event.token() != WAKE_TOKEN) {
@@ -323,24 +339,9 @@ impl Socket {
             let both = Interest::READABLE | Interest::WRITABLE;
             let poll = self.fd.sockets.poll.borrow();
             poll.registry().reregister(&mut SourceFd(&fd), Token(fd as usize), both)?;
-            self.bound_send_buffer();
+            loopback::bound_send_buffer(&self.fd);
         }
         Ok(())
-    }
-
-    /// Bounds the send buffer towards a client on this machine: the buffer that the system would
-    /// grow drops out of the processor's cache before the client reads it. A remote client needs
-    /// the buffer that the system chooses.
-    fn bound_send_buffer(&self) {
-        let socket = SockRef::from(&self.fd);
-        let is_large =
-            socket.send_buffer_size().is_ok_and(|size| size > MAX_LOOPBACK_SEND_BUFFER_BYTES);
-        let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
-        if is_large && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
-            // Linux doubles the value, to account for its own bookkeeping. If the system refuses,
-            // the buffer stays as it is.
-            let _ = socket.set_send_buffer_size(MAX_LOOPBACK_SEND_BUFFER_BYTES / 2);
-        }
     }
 
     /// Shuts down the sending side: the peer reads to the end of what was sent.
@@ -370,10 +371,11 @@ impl AsFd for Socket {
     }
 }
 
-/// Events taken from the system in one call.
-const MAX_EVENTS: usize = 256;
-/// Smaller than processors' caches, and several packets of the loopback device.
-const MAX_LOOPBACK_SEND_BUFFER_BYTES: usize = 524_288;
+/// Maximum number of events that the JavaScript thread takes in one call: few, so that what a
+/// request uses stays in the processor's cache from its read to its response.
+const FEW_EVENTS: usize = 16;
+/// The same for the I/O thread, which delivers the events of many sockets at once.
+const MANY_EVENTS: usize = 256;
 /// A closed peer is an error of the call, not a signal to the process.
 #[cfg(target_os = "linux")]
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;

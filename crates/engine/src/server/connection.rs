@@ -36,10 +36,11 @@ use std::task::{Context as TaskContext, Poll};
 use bytes::Bytes;
 
 use crate::buffers::read_buffer::ReadBuffer;
+use crate::buffers::sizes::{MAX_COALESCED_CLOSE_BYTES, READ_AHEAD};
 use crate::exchange::request_head::Framing;
 use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
-use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER, READ_AHEAD};
+use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER};
 use crate::server::io_thread::alarms::start_clock;
 use crate::transport::stream::Stream;
 pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
@@ -360,8 +361,5 @@ pub(crate) fn serve(permit: ConnectionPermit, stream: Stream, refusal: Option<Re
     executor.spawn(Task(Some(connection)));
 }
 
-/// Maximum bytes of a last write that is sent together with the close of the connection. A longer
-/// write has already filled a TLS record.
-const MAX_COALESCED_CLOSE_BYTES: usize = 16_384;
 /// Maximum steps of a connection before other connections have a turn.
 const MAX_TURNS: usize = 16;

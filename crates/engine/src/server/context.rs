@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 use crate::bridge::handoff::Handoff;
 use crate::bridge::outbox::Outbox;
 use crate::buffers::heap_trim::HeapTrimmer;
+use crate::buffers::sizes::{
+    MAX_BODY_CREDIT, MAX_BURST, MIN_BODY_CREDIT, MIN_BURST, READ_BYTES, TOTAL_BODY_CREDIT,
+    TOTAL_BURST,
+};
 use crate::exchange::request_head::RequestHead;
 use crate::exchange::response_sink::ResponseSink;
 use crate::http1::date::Date;
 use crate::log::request_logs::RequestLogs;
 use crate::pressure::admission::Admission;
-use crate::pressure::limits::{
-    IDLE_DRAIN_TIME, Limits, MAX_BODY_CREDIT, MAX_BURST, MIN_BODY_CREDIT, MIN_BURST,
-    TOTAL_BODY_CREDIT, TOTAL_BURST, fair_share,
-};
+use crate::pressure::limits::{IDLE_DRAIN_TIME, Limits, fair_share};
 use crate::pressure::memory::Memory;
 use crate::runtime::alarms::Alarms;
 use crate::runtime::clock::Clock;
@@ -154,7 +155,7 @@ impl Context {
             executor,
             scratch: Scratch {
                 parsed_head: RefCell::default(),
-                read: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+                read: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
                 date: RefCell::new(Date::now()),
                 log_info: RefCell::default(),
             },
@@ -245,6 +246,3 @@ impl Tables {
         self.exchanges.borrow().len() - self.tunnel_count.get()
     }
 }
-
-/// Maximum bytes of one read.
-const SCRATCH_BYTES: usize = 65_536;

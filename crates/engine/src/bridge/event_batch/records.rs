@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{EventBatch, RequestBody, RequestStart, SHORT, StoredChunk};
+use super::{EventBatch, RequestBody, RequestStart, StoredChunk};
 use crate::bridge::wire::{
     BODY_KIND_SHIFT, CLIENT_ADDRESS_LENGTH_AT, CLIENT_FAMILY_AT, CLIENT_INFO_BYTES, CLIENT_PORT_AT,
     CLIENT_ROOT_PATH_LENGTH_AT, CLIENT_SECURE_AT, CONNECTION_KIND_AT, CONNECTION_LOCAL_LENGTH_AT,
@@ -12,6 +12,7 @@ use crate::bridge::wire::{
     REQUEST_LENGTH_AT, REQUEST_LENGTHS_AT, REQUEST_METHOD_AT, REQUEST_TARGET_LENGTH_AT, TEXT_AT,
     TEXT_LENGTH_AT, body_kind, connection_kind, event, request_flag,
 };
+use crate::buffers::sizes::SHORT_CHUNK;
 use crate::exchange::request_head::{RequestHead, RootPath};
 use crate::guard::parse_policy::ParsePolicy;
 use crate::transport::tls::{TlsStream, write_tls_info};
@@ -201,7 +202,7 @@ impl EventBatch {
     }
 
     pub(super) fn push_chunk(&mut self, chunk: Bytes) {
-        if chunk.len() <= SHORT {
+        if chunk.len() <= SHORT_CHUNK {
             return self.push_short_chunk(&chunk);
         }
         self.chunk_bytes += chunk.len();

@@ -1,6 +1,7 @@
 //! Chunks and parts of batches.
 
 use super::*;
+use crate::buffers::sizes::SHORT_CHUNK;
 
 #[test]
 fn a_part_ends_with_the_next_request_after_its_size() {
@@ -25,7 +26,7 @@ fn short_chunks_are_copied_as_far_as_there_is_room() {
     batch.push_chunk(Bytes::from_static(b"one"));
     batch.push_chunk(Bytes::from_static(b""));
     batch.push_chunk(Bytes::from_static(b"three"));
-    batch.push_chunk(Bytes::from(vec![0; SHORT + 1]));
+    batch.push_chunk(Bytes::from(vec![0; SHORT_CHUNK + 1]));
     batch.push_chunk(Bytes::from_static(b"five"));
     let mut room = [0xff; 13];
     assert_eq!(batch.copy_short_chunks(0, 5, &mut room), 2);

@@ -4,9 +4,9 @@
 use bytes::Bytes;
 
 use super::{Connection, ConnectionState, Exchange, request_body};
-use crate::bridge::event_batch::{RequestBody, SHORT};
+use crate::bridge::event_batch::RequestBody;
+use crate::buffers::sizes::{MAX_BODY_CHUNK, SHORT_CHUNK};
 use crate::guard::Refusal;
-use crate::pressure::limits::MAX_BODY_CHUNK;
 use crate::server::admission::admit_request;
 
 impl Connection {
@@ -79,7 +79,7 @@ impl Connection {
             && exchange.buffered_chunks.is_empty()
             && !exchange.discards_body;
         is_first
-            && (1..=SHORT.min(exchange.credit)).contains(&count)
+            && (1..=SHORT_CHUNK.min(exchange.credit)).contains(&count)
             && self.guard.is_complete()
             && self.guard.trailers().is_empty()
     }

@@ -11,8 +11,8 @@ use super::body_buffering::SavedHead;
 use super::min_rate::MinRate;
 use super::tunnel::Tunnel;
 use crate::bridge::in_flight::RequestLabel;
+use crate::buffers::sizes::MIN_BODY_CREDIT;
 use crate::exchange::request_head::{Framing, RequestHead, Span};
-use crate::pressure::limits::MIN_BODY_CREDIT;
 use crate::server::context::Context;
 
 /// One request and its response, from the request head to the end of both.

@@ -4,8 +4,8 @@
 use std::task::{Context, Poll};
 
 use super::{Connection, Turn};
+use crate::buffers::sizes::READ_AHEAD;
 use crate::guard::{Progress, Refusal};
-use crate::pressure::limits::READ_AHEAD;
 
 impl Connection {
     /// Takes one step of the serving phase: sends what is written, handles a passed deadline, then

@@ -7,8 +7,8 @@ use std::task::Context;
 use bytes::Bytes;
 
 use super::{Connection, ConnectionState, Exchange, Turn};
+use crate::buffers::sizes::{MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 use crate::exchange::request_head::Framing;
-use crate::pressure::limits::{MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 
 impl Connection {
     /// Whether the socket may be read straight into the memory for JavaScript: its next bytes are

@@ -13,7 +13,7 @@ use crate::pressure::limits::IDLE_DRAIN_TIME;
 use crate::runtime::executor::AbortOnPanic;
 use crate::runtime::handover::{Signals, Sleeper};
 use crate::runtime::movable::Held;
-use crate::runtime::sockets::TasklessEvent;
+use crate::runtime::sockets::{EventCount, TasklessEvent};
 use crate::server::admission::{
     begin_connection, close_accepted, evict_over_limit, handle_descriptor_shortage,
 };
@@ -30,7 +30,7 @@ pub(super) fn run_turns(ctx: &Rc<Context>, polls: bool) {
     handoff.end_sleep();
     ctx.clock.mark_stale();
     if polls {
-        dispatch_events(ctx, Some(Duration::ZERO));
+        dispatch_events(ctx, Some(Duration::ZERO), EventCount::Few);
     }
     for _ in 0..MAX_TURNS_ON_JAVASCRIPT {
         handle_wake(ctx);
@@ -125,20 +125,20 @@ fn wait(ctx: &Rc<Context>, most: Option<Duration>) {
     } else {
         Some(Duration::ZERO)
     };
-    dispatch_events(ctx, time);
+    dispatch_events(ctx, time, EventCount::Many);
     handoff.end_sleep();
     handle_wake(ctx);
 }
 
 /// Polls the sockets without waiting, and handles messages of other threads.
 pub(super) fn poll_sockets(ctx: &Rc<Context>) {
-    dispatch_events(ctx, Some(Duration::ZERO));
+    dispatch_events(ctx, Some(Duration::ZERO), EventCount::Many);
     handle_wake(ctx);
 }
 
 /// Waits for events of the sockets, up to `time` (forever for `None`), and wakes their tasks.
-fn dispatch_events(ctx: &Rc<Context>, time: Option<Duration>) {
-    ctx.sockets.dispatch_events(time, |event| match event {
+fn dispatch_events(ctx: &Rc<Context>, time: Option<Duration>, count: EventCount) {
+    ctx.sockets.dispatch_events(time, count, |event| match event {
         TasklessEvent::Idle(id) => drop(resume(ctx, id)),
         TasklessEvent::Unclaimed => ctx.handoff.wake(),
     });

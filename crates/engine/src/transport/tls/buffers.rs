@@ -5,6 +5,8 @@ use std::task::Poll;
 
 use rustls::unbuffered::{EncodeError, EncodeTlsData, EncryptError};
 
+use crate::buffers::sizes::MAX_RETAINED_TLS_BUFFER_BYTES;
+
 /// Appends a handshake message, an alert or a key update.
 pub(super) fn encode_data<Data>(out: &mut Vec<u8>, mut data: EncodeTlsData<'_, Data>) {
     encode(out, |room| match data.encode(room) {
@@ -68,7 +70,5 @@ pub(super) fn drain(
     result
 }
 
-/// The largest capacity, in bytes, that is kept for an empty buffer.
-const MAX_RETAINED_TLS_BUFFER_BYTES: usize = 1_024;
 /// The size of the scratch memory, in bytes: four full records with the overhead of TLS.
 pub(super) const SCRATCH_BYTES: usize = 66_560;

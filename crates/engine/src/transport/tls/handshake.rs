@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use super::{TlsServer, TlsStream};
+use crate::buffers::sizes::FIRST_TLS_READ_BYTES;
 use crate::guard::Refusal;
 use crate::guard::proxy_protocol::{self, ProxyHeader};
 use crate::pressure::eviction::Shortage;
@@ -194,7 +195,7 @@ impl HandshakeTask {
     fn step(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         if let HandshakeStage::AwaitingFirstByte(socket, _) = &mut self.stage {
             let byte = loop {
-                let mut read = [0; FIRST_READ_BYTES];
+                let mut read = [0; FIRST_TLS_READ_BYTES];
                 let count = ready!(socket.poll_read(cx, &mut read))?;
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
@@ -292,6 +293,3 @@ impl Drop for HandshakeTask {
 
 /// From this multiple of the handshake limit on, a handshake of any age is evicted.
 const MAX_OVERLOAD_FACTOR: usize = 4;
-/// The size of the first read. Most `ClientHello`s are shorter; the rest of a longer one is read
-/// later.
-const FIRST_READ_BYTES: usize = 2_048;

@@ -13,6 +13,9 @@ use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use super::TlsServer;
 use super::buffers::{SCRATCH_BYTES, drain, encode, encode_data, required_space};
 use super::client_verifier::{ClientVerdict, ClientVerifier};
+use crate::buffers::sizes::{
+    MAX_HANDSHAKE_BYTES, MAX_PENDING_OUTPUT_BYTES, MAX_PLAINTEXT_BYTES, MIN_TLS_READ_BYTES,
+};
 use crate::runtime::sockets::Socket;
 
 /// A TLS connection over TCP, from the first byte of its handshake.
@@ -107,7 +110,7 @@ impl TlsStream {
                 return Poll::Ready(Err(io::Error::other("the handshake is too long")));
             }
             let result = self.socket.set().clone().with_scratch(SCRATCH_BYTES, |scratch| {
-                let count = ready!(self.socket.poll_read(cx, &mut scratch[..MIN_READ_BYTES]))?;
+                let count = ready!(self.socket.poll_read(cx, &mut scratch[..MIN_TLS_READ_BYTES]))?;
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
@@ -168,7 +171,7 @@ impl TlsStream {
                 ready!(self.poll_flush_output(cx))?;
             }
             let count = ready!(self.socket.set().clone().with_scratch(SCRATCH_BYTES, |scratch| {
-                let room = buf.len().clamp(MIN_READ_BYTES, scratch.len());
+                let room = buf.len().clamp(MIN_TLS_READ_BYTES, scratch.len());
                 let count = ready!(self.socket.poll_read(cx, &mut scratch[..room]))?;
                 if count == 0 {
                     self.input = InputState::Truncated;
@@ -388,13 +391,3 @@ impl TlsStream {
         self.verdict
     }
 }
-
-/// Minimum space of a read, in bytes: a smaller one would need many reads for a record.
-const MIN_READ_BYTES: usize = 16_384;
-/// Maximum plaintext encrypted in one call, in bytes: three records, which end in the middle of a
-/// packet of the loopback device (see `MAX_WRITE_BYTES` in `write_queue.rs`).
-const MAX_PLAINTEXT_BYTES: usize = 49_152;
-/// Maximum number of unprocessed bytes of a handshake: rustls accepts messages of up to 64 KiB.
-const MAX_HANDSHAKE_BYTES: usize = 81_920;
-/// The number of unsent bytes from which on no more input is read.
-const MAX_PENDING_OUTPUT_BYTES: usize = 65_536;
