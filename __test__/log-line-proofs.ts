@@ -174,6 +174,11 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     `${P}/blocked.spec.ts`,
     'without the addon a JavaScript thread finds the place',
   ),
+  loopTakeovers: proof(
+    `${P}/blocked-loop.spec.ts`,
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the title as the file has it.
+    'a blocked ${way} delays no handshake, refusal or deadline (${loop})',
+  ),
   clusterForkIgnored: proof(
     `${P}/cluster.spec.ts`,
     'cluster.fork() starts no process and warns once',

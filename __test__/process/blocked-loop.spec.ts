@@ -44,6 +44,7 @@ for (const loop of ['movable', 'io-thread']) {
         args: [
           ...['./app.cjs', '--engine', 'native', '-b', '127.0.0.1:0', '-w', '1'],
           ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--header-timeout', '1'],
+          ...['--log-level', 'debug'],
         ],
       })
       const [, text] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
@@ -62,6 +63,9 @@ for (const loop of ['movable', 'io-thread']) {
       await program.line(/free again/)
       t.regex(await begun, /^HTTP\/1\.1 200 /)
       t.deepEqual((await meet(port)).body, {})
+      program.signal('SIGTERM')
+      const [, takeovers] = await program.line(/took the loop over (\d+) times/)
+      t.is(Number(takeovers) > 0, loop === 'movable')
     })
   }
 }

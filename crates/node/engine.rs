@@ -276,7 +276,8 @@ impl Engine {
         self.bridge.with(|io| io.wait_for_space())?.map_err(failed)
     }
 
-    /// Counts open connections, requests in flight and finished requests.
+    /// Counts open connections, requests in flight, finished requests, and how often the I/O thread
+    /// has taken the loop over.
     #[napi]
     pub fn counters(&self) -> napi::Result<Vec<f64>, String> {
         self.bridge.with(|io| io.counters().map(|count| count as f64).to_vec())

@@ -82,6 +82,8 @@ export interface EngineCounters {
   /** Connections whose request is not yet answered. */
   readonly inFlight: number
   readonly requests: number
+  /** How often the I/O thread has taken the loop over; undefined without such a thread. */
+  readonly takeovers?: number
 }
 
 export interface Engine {

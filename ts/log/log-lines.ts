@@ -239,6 +239,10 @@ export const LOG_LINES = {
   unexpectedError: thrown('arbiter', () => 'Unexpected error', 'Unhandled exception in main loop'),
   workerEngine: worker('debug', (engine: string) => `engine=${engine}`),
   blockWatcherStarted: worker('debug', () => 'Watcher started'),
+  loopTakeovers: worker(
+    'debug',
+    (count: number) => `The I/O thread took the loop over ${count} times`,
+  ),
   blockWatcherFailed: worker('debug', (problem: string) => `The watcher failed: ${problem}`),
   clusterForkIgnored: worker(
     'warning',

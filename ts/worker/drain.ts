@@ -4,7 +4,7 @@
  */
 
 import { backgroundEnded } from '../engine/background-work.ts'
-import { logThrown } from '../log/log-lines.ts'
+import { logLine, logThrown } from '../log/log-lines.ts'
 import { IDLE_DRAIN_MS } from '../messages.ts'
 import type { System } from '../process/system.ts'
 import type { AppSigterm } from './app-sigterm.ts'
@@ -61,6 +61,8 @@ export class Drain {
     const drained = engine?.drain(graceMs, idleMs).catch(() => {})
     const finished = Promise.all([drained, extraServers?.drain(graceMs)])
     await (idle === undefined ? finished : Promise.race([finished, idle]))
+    const takeovers = engine?.counters().takeovers
+    if (log !== undefined && takeovers !== undefined) logLine(log, 'loopTakeovers', takeovers)
     await backgroundEnded()
     if (log !== undefined) await lifespan?.shutdown(log)
     // A SIGTERM listener of the application closes the framework itself.

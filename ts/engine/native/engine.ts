@@ -32,8 +32,8 @@ export function createNativeEngine(options: EngineOptions): Engine {
   const { engine } = thread
   let last: EngineCounters | undefined
   const count = (): EngineCounters => {
-    const [connections = 0, inFlight = 0, requests = 0] = engine.counters()
-    return { connections, inFlight, requests }
+    const [connections = 0, inFlight = 0, requests = 0, takeovers = 0] = engine.counters()
+    return { connections, inFlight, requests, takeovers }
   }
   // The process may outlive the engine while the application shuts down: commands of the arbiter
   // no longer concern the engine then.

@@ -304,11 +304,17 @@ impl IoThread {
         self.handoff.take_batch(batch);
     }
 
-    /// Returns the numbers of open connections, requests in flight and finished requests.
+    /// Returns the numbers of open connections, requests in flight, finished requests and takeovers
+    /// of the loop by the I/O thread.
     #[must_use]
-    pub fn counters(&self) -> [u64; 3] {
+    pub fn counters(&self) -> [u64; 4] {
         let view = self.handoff.slot.snapshot();
-        [u64::from(view.connections), u64::from(view.in_flight), view.counters.requests]
+        [
+            u64::from(view.connections),
+            u64::from(view.in_flight),
+            view.counters.requests,
+            self.takeovers(),
+        ]
     }
 
     /// Stops both threads. Before that, the I/O thread reads the ring and sends what the sockets

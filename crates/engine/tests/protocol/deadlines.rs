@@ -277,7 +277,7 @@ fn a_client_that_neither_reads_nor_closes_is_not_waited_for() {
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "BAD\r\n\r\n");
     engine.until("the connection to close", |engine| {
-        (engine.js.io.counters() == [0, 0, 1]).then_some(())
+        (engine.js.io.counters()[..3] == [0, 0, 1]).then_some(())
     });
     assert_eq!(client.response(&mut engine).status, 400);
 }

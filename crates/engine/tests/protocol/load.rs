@@ -75,7 +75,7 @@ fn many_connections_at_once_are_all_served() {
     }
     drop(clients);
     engine.until("all are forgotten", |engine| {
-        (engine.js.io.counters() == [0, 0, 600]).then_some(())
+        (engine.js.io.counters()[..3] == [0, 0, 600]).then_some(())
     });
 }
 
@@ -88,7 +88,7 @@ fn connections_that_come_and_go_leave_nothing_open() {
         engine.events.clear();
     }
     engine.until("all are forgotten", |engine| {
-        (engine.js.io.counters() == [0, 0, 500]).then_some(())
+        (engine.js.io.counters()[..3] == [0, 0, 500]).then_some(())
     });
 }
 
