@@ -204,6 +204,8 @@ test.serial('a short request is finished, and a blocked worker is killed', async
   await program.line(/Received \/block/)
   program.write('app.cjs', source('newest'))
   await program.line(/did not exit in time, killing/)
+  // Until it is dead, it may still accept a connection.
+  await program.line(/Worker exiting/)
   t.is((await program.get()).body, 'newest')
   await blocked
 })

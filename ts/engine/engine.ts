@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:http'
 import type { FetchFunction } from '../http/fetch.ts'
+import type { FrameworkHooks } from '../http/framework.ts'
 import type { GivenSettings } from '../http/node/program-limits.ts'
 import type { StatsdOptions } from '../log/statsd.ts'
 import type { SyslogOptions } from '../log/syslog.ts'
@@ -14,13 +15,8 @@ import type { ProtocolConfig } from './protocols.ts'
 
 /** What answers the requests, by the shape the application has. */
 export type Target =
-  | {
-      readonly style: 'node'
-      readonly server: Server
-      /** Closes the instance of a framework, with its hooks and resources. */
-      readonly close?: () => unknown
-    }
-  | { readonly style: 'fetch'; readonly fetch: FetchFunction }
+  | ({ readonly style: 'node'; readonly server: Server } & FrameworkHooks)
+  | ({ readonly style: 'fetch'; readonly fetch: FetchFunction } & FrameworkHooks)
   | { readonly style: 'exchange'; readonly handler: ExchangeHandler }
 
 /** A listening descriptor that the arbiter bound, with its name as in the log. */

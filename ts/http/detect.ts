@@ -10,7 +10,7 @@ import { monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 import { loadModule } from '../settings/load.ts'
 import type { FetchFunction } from './fetch.ts'
-import { isHttpsServer } from './node/internals.ts'
+import { findFetchHooks, findInstance, isFunction, isServer, readProperty } from './framework.ts'
 import type { ListenCapture } from './node/listen.ts'
 
 export interface DetectOptions {
@@ -101,7 +101,7 @@ async function toTarget(
 ): Promise<Target> {
   const target =
     (style !== 'fetch' && (await toNodeTarget(value, style))) ||
-    (style !== 'node' && toFetchTarget(value))
+    (style !== 'node' && (await toFetchTarget(value)))
   if (target) return target
   if (exportName === undefined && hasNoDefault(value)) {
     throw monocerosError('ERR_APP_NO_EXPORT', listExportNames(value))
@@ -117,8 +117,8 @@ async function toNodeTarget(value: unknown, style: Style): Promise<Target | unde
     if (style === 'auto' && value.length < 2) return undefined
     return createListenerTarget(value)
   }
-  const server = await findServer(value)
-  if (server !== undefined) return { style: 'node', server, ...findClose(value) }
+  const instance = await findInstance(value)
+  if (instance !== undefined) return { style: 'node', ...instance }
   // Koa.
   const callback = readProperty(value, 'callback')
   if (isFunction(callback)) return createListenerTarget(callback.call(value))
@@ -128,37 +128,11 @@ async function toNodeTarget(value: unknown, style: Style): Promise<Target | unde
   return undefined
 }
 
-/**
- * Returns the server of a framework's instance when that is ready: Fastify, Nest, hapi, restify.
- */
-async function findServer(value: unknown): Promise<http.Server | undefined> {
-  const getHttpServer = readProperty(value, 'getHttpServer')
-  const server = isFunction(getHttpServer)
-    ? getHttpServer.call(value)
-    : (readProperty(value, 'server') ?? readProperty(value, 'listener'))
-  if (!isServer(server)) return undefined
-  for (const name of ['ready', 'init', 'initialize']) {
-    const start = readProperty(value, name)
-    if (!isFunction(start)) continue
-    await start.call(value)
-    break
-  }
-  return server
-}
-
-/** Finds the method that ends an instance and its hooks: Fastify, Nest, restify; hapi. */
-function findClose(value: unknown): { close?: () => unknown } {
-  const close = readProperty(value, 'close') ?? readProperty(value, 'stop')
-  return isFunction(close) ? { close: () => close.call(value) } : {}
-}
-
-function isServer(value: unknown): value is http.Server {
-  return value instanceof http.Server || isHttpsServer(value)
-}
-
-function toFetchTarget(value: unknown): Target | undefined {
+async function toFetchTarget(value: unknown): Promise<Target | undefined> {
   const method = readProperty(value, 'fetch')
-  if (isFetchFunction(method)) return { style: 'fetch', fetch: method.bind(value) }
+  if (isFetchFunction(method)) {
+    return { style: 'fetch', fetch: method.bind(value), ...(await findFetchHooks(value)) }
+  }
   if (isFetchFunction(value)) return { style: 'fetch', fetch: value }
   return undefined
 }
@@ -181,16 +155,6 @@ function unwrapDefault(exports: unknown): unknown {
     value = inner
   }
   return value
-}
-
-/** Reads a property of an object or a function; undefined for any other value. */
-function readProperty(value: unknown, name: string): unknown {
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined
-  return Reflect.get(value, name)
-}
-
-function isFunction(value: unknown): value is (...args: unknown[]) => unknown {
-  return typeof value === 'function'
 }
 
 /** Whether a value can be a fetch function. What it returns is checked for each request. */

@@ -24,8 +24,8 @@ export declare class Engine {
   /**
    * Returns the functions that JavaScript calls for each batch and each response: `take` returns
    * the next batch of events as one latin1 text, or undefined when nothing waits, and `wake`
-   * sends the responses in the ring. They are no methods, since a method looks up the type of its
-   * object first, which costs a twentieth of a short request.
+   * sends the responses in the ring. They are no methods, since a method first looks up the type
+   * of its object, which costs a twentieth of a short request.
    */
   calls(): { take: () => string | undefined; wake: () => void }
   /**
@@ -91,7 +91,10 @@ export declare class Engine {
   pushBorrowed(chunk: Uint8Array): boolean
   /** Waits until the ring has space again. */
   waitForSpace(): void
-  /** Counts open connections, requests in flight and finished requests. */
+  /**
+   * Counts open connections, requests in flight, finished requests, and how often the I/O thread
+   * has taken the loop over.
+   */
   counters(): Array<number>
   /** Ends the I/O thread and waits for it. */
   stop(): void

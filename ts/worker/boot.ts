@@ -112,7 +112,7 @@ export class Boot {
     const { target: loaded, exports } = await loadTarget(message, { extraServers, clusterUse })
     const lifespan = findLifespan(exports, config.asgi_lifespan)
     this.#parts.lifespan = lifespan
-    if (loaded.style === 'node' && loaded.close) this.#parts.closeFramework = loaded.close
+    if (loaded.style !== 'exchange') this.#parts.framework = loaded
     if (!isBooting()) return
     if (message.isCheck) return channel.send({ type: 'ready', engine: config.engine })
     await lifespan.startup()
@@ -134,6 +134,11 @@ export class Boot {
     this.#stopReportingBootErrors()
     this.#development?.reportLoadedFiles()
     const heartbeat = await this.#startEngine(target, { ...message, config }, log)
+    try {
+      if (!this.#servesFailurePage) await this.#parts.framework?.start?.()
+    } catch (thrown) {
+      throw monocerosError('ERR_APP_STARTUP', describeThrown(thrown)).withCause(thrown)
+    }
     this.#context.push({ type: 'ready', target, heartbeat })
   }
 

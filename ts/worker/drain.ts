@@ -87,9 +87,9 @@ export class Drain {
 
   /** Calls the framework's own hooks, and waits until it has closed its resources. */
   async #closeFramework(): Promise<void> {
-    const { closeFramework, log } = this.#parts
+    const { framework, log } = this.#parts
     try {
-      await closeFramework?.()
+      await framework?.close?.()
     } catch (thrown) {
       if (log !== undefined) logThrown(log, { name: 'shutdownFailed', thrown })
     }

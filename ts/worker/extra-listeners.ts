@@ -49,7 +49,7 @@ export class ExtraServers {
     call: ListenArguments,
     flags: number | undefined,
   ): ServerHandle | null {
-    if (this.#isCheck) return new FakeHandle(server, call, 0)
+    if (this.#isCheck) return new FakeHandle(server, call)
     if (((flags ?? 0) & REUSE_PORT) !== 0) return null
     if (native === null) return bindOrPretend(server, call)
     const address = {
@@ -121,9 +121,9 @@ function countConnections(server: Server): number {
  */
 function bindOrPretend(server: Server, call: ListenArguments): ServerHandle {
   const handle = createServerHandle(call)
-  if (typeof handle === 'number') return new FakeHandle(server, call, 0)
+  if (typeof handle === 'number') return new FakeHandle(server, call)
   // libuv reports EADDRINUSE not from `bind` but from a later call, such as `getsockname`.
   if (handle.getsockname({}) === 0) return handle
   handle.close()
-  return new FakeHandle(server, call, 0)
+  return new FakeHandle(server, call)
 }

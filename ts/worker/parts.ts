@@ -1,6 +1,7 @@
 /** The parts that a worker consists of once it has booted. */
 
 import type { Engine } from '../engine/engine.ts'
+import type { FrameworkHooks } from '../http/framework.ts'
 import type { Logger } from '../log/logger.ts'
 import type { WorkerScoreboard } from '../scoreboard/board.ts'
 import type { Config } from '../settings/config.ts'
@@ -16,8 +17,8 @@ export interface WorkerParts {
   hooks?: WorkerHooks
   extraServers?: ExtraServers
   lifespan?: Lifespan
-  /** Closes the instance of a framework that the application exports. */
-  closeFramework?: () => unknown
+  /** The hooks of the framework whose instance the application exports. */
+  framework?: FrameworkHooks
   engine?: Engine
   board?: WorkerScoreboard
 }

@@ -6,6 +6,12 @@ import type { HandleAddress, ServerHandle } from './internals.ts'
 /** The address that an application passes to `listen`, as node's private code passes it on. */
 export type ListenArguments = Pick<HandleAddress, 'address' | 'port' | 'addressType'>
 
+/** The address that a server is bound to for its clients. */
+export interface PublicAddress {
+  readonly host: string
+  readonly port: number
+}
+
 /** Callbacks for what the application does with a server that has a `FakeHandle`. */
 export interface ListenObserver {
   /** The application has closed the server. */
@@ -25,13 +31,16 @@ export function observeListening(server: net.Server, observer: ListenObserver): 
 export class FakeHandle implements ServerHandle {
   readonly #server: net.Server
   readonly #requested: ListenArguments
-  readonly #shownPort: number
+  readonly #bound: PublicAddress | undefined
 
-  /** `shownPort` is the port that `server.address()` returns; 0 shows the requested port. */
-  constructor(server: net.Server, requested: ListenArguments, shownPort: number) {
+  /**
+   * `server.address()` returns the address `bound`, which the operator has chosen, or the requested
+   * one without it.
+   */
+  constructor(server: net.Server, requested: ListenArguments, bound?: PublicAddress) {
     this.#server = server
     this.#requested = requested
-    this.#shownPort = shownPort
+    this.#bound = bound
   }
 
   listen(): number {
@@ -52,10 +61,10 @@ export class FakeHandle implements ServerHandle {
 
   getsockname(out: { address?: string; family?: string; port?: number }): number {
     // Without a host node binds `::` if the system has IPv6.
-    const address = this.#requested.address ?? '::'
+    const address = this.#bound?.host ?? this.#requested.address ?? '::'
     out.address = address
     out.family = address.includes(':') ? 'IPv6' : 'IPv4'
-    out.port = this.#shownPort === 0 ? (this.#requested.port ?? 0) : this.#shownPort
+    out.port = this.#bound?.port ?? this.#requested.port ?? 0
     return 0
   }
 }

@@ -5,7 +5,7 @@
 
 import http, { type Server } from 'node:http'
 import net from 'node:net'
-import { FakeHandle, type ListenArguments } from './fake-handle.ts'
+import { FakeHandle, type ListenArguments, type PublicAddress } from './fake-handle.ts'
 import type { ServerHandle } from './internals.ts'
 import { isHttpsServer, serverInternals, setupListenHandle } from './internals.ts'
 
@@ -87,17 +87,15 @@ const originalListen = net.Server.prototype.listen
  */
 export function pretendToListen(server: Server, publicAddress: string): void {
   if (serverInternals(server)._handle !== null) return
-  const port = portOf(publicAddress)
-  serverInternals(server)._handle = new FakeHandle(
-    server,
-    { address: null, port, addressType: 4 },
-    port,
-  )
+  const bound = parsePublicAddress(publicAddress)
+  const port = bound?.port ?? 0
+  const requested = { address: null, port, addressType: 4 }
+  serverInternals(server)._handle = new FakeHandle(server, requested, bound)
   setupListenHandle.call(server, null, port, 4, undefined, undefined, undefined)
 }
 
 class Capture implements ListenCapture {
-  readonly #publicPort: number
+  readonly #bound: PublicAddress | undefined
   readonly #listenPort: number
   readonly #createExtraHandle: CreateExtraHandle
   #mainServer: Server | undefined
@@ -108,7 +106,7 @@ class Capture implements ListenCapture {
   #portZeroServer: Server | undefined
 
   constructor({ publicAddress, listenPort = 0, createExtraHandle = () => null }: CaptureOptions) {
-    this.#publicPort = portOf(publicAddress)
+    this.#bound = parsePublicAddress(publicAddress)
     this.#listenPort = listenPort
     this.#createExtraHandle = createExtraHandle
   }
@@ -155,9 +153,9 @@ class Capture implements ListenCapture {
     } else if (this.#isMain(server, args)) {
       this.#mainServer = server
       this.#mainArguments = args
-      internals._handle = new FakeHandle(server, args, this.#publicPort)
+      internals._handle = new FakeHandle(server, args, this.#bound)
     } else if (this.#isSibling(args)) {
-      internals._handle = new FakeHandle(server, args, this.#publicPort)
+      internals._handle = new FakeHandle(server, args, this.#bound)
     } else if (args.addressType !== PATH_ADDRESS_TYPE) {
       internals._handle = this.#createExtraHandle(server, args, flags)
     }
@@ -170,9 +168,9 @@ class Capture implements ListenCapture {
   assignPublicHandle(server: net.Server, args: ListenArguments): void {
     const internals = serverInternals(server)
     if (Object.getPrototypeOf(server) !== net.Server.prototype || internals._handle !== null) return
-    const isPublic = args.port !== 0 && args.port === this.#publicPort
+    const isPublic = args.port !== 0 && args.port === this.#bound?.port
     if (!isPublic || args.addressType === PATH_ADDRESS_TYPE || args.addressType === null) return
-    internals._handle = new FakeHandle(server, args, this.#publicPort)
+    internals._handle = new FakeHandle(server, args, this.#bound)
   }
 
   #isMain(server: Server, { port }: ListenArguments): boolean {
@@ -189,7 +187,7 @@ class Capture implements ListenCapture {
     const main = this.#mainArguments
     if (main === undefined || args.addressType === PATH_ADDRESS_TYPE) return false
     if (args.address === main.address) return false
-    return args.port === main.port || args.port === this.#publicPort
+    return args.port === main.port || args.port === this.#bound?.port
   }
 }
 
@@ -202,7 +200,8 @@ function isServing(server: Server | undefined): boolean {
   return server?.listening === true && server.listenerCount('request') > 0
 }
 
-/** The port in an address of the log; 0 for a unix socket. */
-function portOf(address: string): number {
-  return address.startsWith('unix:') ? 0 : Number(/:(\d+)$/.exec(address)?.[1] ?? 0)
+/** Parses an address as the log shows it; undefined for a unix socket. */
+function parsePublicAddress(address: string): PublicAddress | undefined {
+  const [, host, port] = /^\w+:\/\/\[?([^\]]+?)\]?:(\d+)$/.exec(address) ?? []
+  return host === undefined ? undefined : { host, port: Number(port) }
 }

@@ -387,7 +387,7 @@ fn counters_return_to_nothing_in_flight() {
         }
     }
     engine.until("nothing is left", |engine| {
-        let [connections, busy, _] = engine.js.io.counters();
+        let [connections, busy, ..] = engine.js.io.counters();
         (connections == 0 && busy == 0).then_some(())
     });
     assert_eq!(engine.js.io.counters()[2], 10);

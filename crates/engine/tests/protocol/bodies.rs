@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use monoceros_engine::pressure::limits::{
-    Limits, MAX_BODY_CHUNK, MAX_BODY_CREDIT, MIN_BODY_CREDIT, WIDE_BODY_CHUNK,
+use monoceros_engine::buffers::sizes::{
+    MAX_BODY_CHUNK, MAX_BODY_CREDIT, MIN_BODY_CREDIT, WIDE_BODY_CHUNK,
 };
+use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{
