@@ -37,7 +37,8 @@ export async function awaitListen(
   limitMs: number,
 ): Promise<void> {
   let idleRounds = 0
-  for (let waitedMs = 0; waitedMs < limitMs; waitedMs += POLL_INTERVAL_MS) {
+  const endsAt = performance.now() + limitMs
+  while (performance.now() < endsAt) {
     if ((await captured.waitForServer(POLL_INTERVAL_MS)) !== undefined) return
     idleRounds = isIdle(baseline) ? idleRounds + 1 : 0
     if (idleRounds >= MAX_IDLE_POLLS) return

@@ -34,7 +34,9 @@ use crate::runtime::registrar::SocketRegistrar;
 use crate::runtime::thread_policy::use_batch_scheduling;
 use crate::scoreboard::Board;
 use crate::server::context::Context;
-use crate::transport::listener::{Acceptor, AcceptorHandle, AcceptorOptions, WorkerSlot};
+use crate::transport::listener::{
+    Acceptor, AcceptorHandle, AcceptorOptions, WorkerSlot, describe_failure,
+};
 use crate::transport::tls::TlsServer;
 use bytes::Bytes;
 use shared_loop::SharedLoop;
@@ -106,7 +108,7 @@ impl IoThread {
                 max_in_flight,
                 on_orphaned: Box::new(move || orphaned.send(ControlMessage::Orphaned)),
                 on_error: Box::new(move |error| {
-                    faults.send(ControlMessage::Fault(format!("accepting failed: {error}")));
+                    faults.send(ControlMessage::Fault(describe_failure(&error)));
                 }),
                 on_shortage: Box::new(move || shortage.send(ControlMessage::FreeDescriptor)),
             },

@@ -22,7 +22,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-pub(crate) use accept::descriptor_limit;
+pub(crate) use accept::{describe_failure, descriptor_limit};
 pub use bind::{
     LocalAddress, TcpOptions, adopt_listener, bind_tcp, bind_unix, count_pending_connections,
     listen_on, local_address,

@@ -51,6 +51,21 @@ pub fn descriptor_limit() -> u64 {
     if result == 0 { limit.rlim_cur } else { u64::MAX }
 }
 
+/// Describes a failure to accept for the error log, with what to do about it.
+pub fn describe_failure(error: &io::Error) -> String {
+    let advice = match error.raw_os_error() {
+        Some(libc::EMFILE) => {
+            ". The process has as many open files as it may have: raise the limit with LimitNOFILE= \
+             in a systemd unit, `ulimit -n` in a shell of root, or --ulimit nofile= of Docker"
+        }
+        Some(libc::ENFILE) => {
+            ". The system has as many open files as it may have: raise fs.file-max"
+        }
+        _ => "",
+    };
+    format!("accepting failed: {error}{advice}")
+}
+
 /// Classifies an error by accept(2): it also reports network errors that were already pending on
 /// the new connection, after which the caller should retry.
 fn classify_error(error: io::Error) -> AcceptOutcome {
@@ -95,5 +110,18 @@ unsafe fn accept_raw(
             return -1;
         }
         fd
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_descriptors_is_described_with_a_remedy() {
+        let describe = |code| describe_failure(&io::Error::from_raw_os_error(code));
+        assert!(describe(libc::EMFILE).contains("LimitNOFILE="));
+        assert!(describe(libc::ENFILE).contains("fs.file-max"));
+        assert_eq!(describe(libc::EBADF), "accepting failed: Bad file descriptor (os error 9)");
     }
 }
