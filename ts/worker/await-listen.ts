@@ -7,6 +7,7 @@
 import { fstatSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import type { ListenCapture } from '../http/node/listen.ts'
+import { system } from '../process/system.ts'
 
 const POLL_INTERVAL_MS = 100
 /**
@@ -37,8 +38,8 @@ export async function awaitListen(
   limitMs: number,
 ): Promise<void> {
   let idleRounds = 0
-  const endsAt = performance.now() + limitMs
-  while (performance.now() < endsAt) {
+  const endsAt = system.now() + limitMs
+  while (system.now() < endsAt) {
     if ((await captured.waitForServer(POLL_INTERVAL_MS)) !== undefined) return
     idleRounds = isIdle(baseline) ? idleRounds + 1 : 0
     if (idleRounds >= MAX_IDLE_POLLS) return

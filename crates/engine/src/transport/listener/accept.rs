@@ -55,12 +55,10 @@ pub fn descriptor_limit() -> u64 {
 pub fn describe_failure(error: &io::Error) -> String {
     let advice = match error.raw_os_error() {
         Some(libc::EMFILE) => {
-            ". The process has as many open files as it may have: raise the limit with LimitNOFILE= \
-             in a systemd unit, `ulimit -n` in a shell of root, or --ulimit nofile= of Docker"
+            ". The process has too many open files: raise the limit with LimitNOFILE= in a systemd \
+             unit, `ulimit -n` in a shell of root, or --ulimit nofile= of Docker"
         }
-        Some(libc::ENFILE) => {
-            ". The system has as many open files as it may have: raise fs.file-max"
-        }
+        Some(libc::ENFILE) => ". The system has too many open files: raise fs.file-max",
         _ => "",
     };
     format!("accepting failed: {error}{advice}")
