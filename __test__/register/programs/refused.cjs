@@ -107,6 +107,13 @@ async function main() {
     'zz\r\n',
   ]
   console.log('a bad chunk', JSON.stringify(await exchange(server, body)))
+  const longLine = [body[0], `1;${'x'.repeat(20_000)}\r\na\r\n`]
+  console.log('a long chunk line', JSON.stringify(await exchange(server, longLine)))
+  server.once('clientError', (error, socket) => {
+    log(error)
+    socket.end('HTTP/1.1 413 Mine\r\n\r\n')
+  })
+  console.log('with a listener', JSON.stringify(await exchange(server, longLine)))
   server.once('request', ({ socket }) => {
     socket.on('error', (error) => console.log('error of its socket', error.code))
   })

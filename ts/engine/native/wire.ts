@@ -358,6 +358,8 @@ export const REFUSAL_KIND = {
   REPEATED_CONTENT_LENGTH: 11,
   /** A head that the client has cut short. */
   TRUNCATED_HEAD: 12,
+  /** A chunk-size line that is too long. */
+  CHUNK_EXTENSIONS: 13,
 } as const
 
 /**

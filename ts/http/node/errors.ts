@@ -98,6 +98,10 @@ const REFUSAL_ERRORS: Readonly<Record<number, (rawPacket: Buffer) => Error>> = {
     'Content-Length already present',
   ),
   [REFUSAL_KIND.TRUNCATED_HEAD]: invalidEndOfMessage,
+  [REFUSAL_KIND.CHUNK_EXTENSIONS]: parseError(
+    'HPE_CHUNK_EXTENSIONS_OVERFLOW',
+    'Chunk extensions overflow',
+  ),
 } satisfies Record<(typeof REFUSAL_KIND)[keyof typeof REFUSAL_KIND], (packet: Buffer) => Error>
 
 /**

@@ -342,6 +342,8 @@ pub mod refusal_kind {
     pub const REPEATED_CONTENT_LENGTH: u8 = 11;
     /// A head that the client has cut short.
     pub const TRUNCATED_HEAD: u8 = 12;
+    /// A chunk-size line that is too long.
+    pub const CHUNK_EXTENSIONS: u8 = 13;
 }
 
 /// Number of low bits of an id that are its slot; a generation is above them. Ids have 31 bits, as

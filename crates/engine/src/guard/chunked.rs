@@ -113,7 +113,8 @@ impl ChunkedDecoder {
     }
 
     fn take_size_line(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
-        let (count, is_whole_line) = self.gather_line(rest, MAX_CHUNK_LINE, Refusal::BadChunk)?;
+        let (count, is_whole_line) =
+            self.gather_line(rest, MAX_CHUNK_LINE, Refusal::ChunkLineTooLong)?;
         if !is_whole_line {
             // A line without a leading digit is invalid whatever follows, so it is refused before
             // its end.

@@ -6,8 +6,10 @@ use crate::bridge::wire::refusal_kind;
 /// Reason to refuse a request. Each has one status and one sentence for the client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// The chunked framing of the body is malformed, or one of its lines is too long.
+    /// The chunked framing of the body is malformed.
     BadChunk,
+    /// A chunk-size line with its extensions is longer than `MAX_CHUNK_LINE`.
+    ChunkLineTooLong,
     /// `Content-Length` is not a decimal number.
     BadContentLength,
     /// A header field line is malformed.
@@ -71,7 +73,7 @@ impl Refusal {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::BodyTooLarge => 413,
+            Self::BodyTooLarge | Self::ChunkLineTooLong => 413,
             Self::FieldTooLarge | Self::TooManyFields => 431,
             Self::BodyTimeout | Self::HeadTimeout => 408,
             Self::ResponseTimeout => 504,
@@ -91,6 +93,7 @@ impl Refusal {
         match self.status() {
             // Node has one limit for the whole head.
             414 => 431,
+            413 if self == Self::ChunkLineTooLong => 413,
             status @ (408 | 431 | 503 | 504) => status,
             _ => 400,
         }
@@ -101,6 +104,7 @@ impl Refusal {
     pub fn kind(self) -> u8 {
         match self {
             Self::BadChunk => refusal_kind::CHUNK_SIZE,
+            Self::ChunkLineTooLong => refusal_kind::CHUNK_EXTENSIONS,
             Self::BadContentLength => refusal_kind::CONTENT_LENGTH,
             Self::BadField | Self::BadTrailer => refusal_kind::HEADER_TOKEN,
             Self::BadLineEnd => refusal_kind::LINE_END,
@@ -126,6 +130,7 @@ impl Refusal {
         match self {
             Self::ResponseTimeout => "The application has not answered in time.",
             Self::BadChunk => "The chunked body is malformed.",
+            Self::ChunkLineTooLong => "A chunk-size line is too long.",
             Self::BadContentLength => "Content-Length is malformed.",
             Self::BadField => "A header field is malformed or not allowed.",
             Self::BadForwarding => "The forwarding fields are malformed or contradict each other.",

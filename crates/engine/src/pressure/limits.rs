@@ -179,9 +179,9 @@ pub const MAX_LINE: usize = 65_535;
 /// Maximum of `limit_request_fields`: the map of fields has room for no more, and a head with more
 /// fields would be megabytes.
 pub const MAX_FIELDS: usize = 24_576;
-/// Maximum length of a chunk-size line with its extensions. No client needs more, and an attacker
-/// could send extensions forever.
-pub const MAX_CHUNK_LINE: usize = 4_096;
+/// Maximum length of a chunk-size line with its extensions, which is Node's. An attacker could send
+/// extensions forever.
+pub const MAX_CHUNK_LINE: usize = 16_384;
 /// Maximum size of a request's trailer section, all lines together.
 pub const MAX_TRAILERS: usize = 16_000;
 /// Maximum number of bytes to read and discard after an error response.

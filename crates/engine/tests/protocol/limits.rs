@@ -138,7 +138,7 @@ fn chunk_lines_and_trailers_are_limited() {
              1;{extension}\r\na\r\n0\r\n\r\n"
         )
     };
-    boundary(&Limits::default(), 4_096, 400, chunk);
+    boundary(&Limits::default(), 16_384, 413, chunk);
     let trailers = |length: usize| {
         let value = "v".repeat(length - "A: \r\n".len());
         format!(
