@@ -40,6 +40,7 @@ const REQUESTS = {
     'POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
   ],
   'an incomplete head': [get],
+  'a connection without a request': [],
   'empty lines between requests': [
     `${get}\r\n`,
     '\r\n',

@@ -108,7 +108,11 @@ impl Connection {
             shared.start_wait(shared.limits().settings.keepalive);
         }
         if shared.wait_ends_at.get() <= now {
-            return Some(Turn::Flush);
+            // As in Node, a client that has sent nothing since the accept gets a response.
+            let is_refused = shared.limits().node_compatible
+                && shared.requests.get() == 0
+                && !shared.ctx.lifecycle.is_draining.get();
+            return Some(if is_refused { self.refuse(Refusal::HeadTimeout) } else { Turn::Flush });
         }
         if self.can_make_idle() {
             return Some(Turn::MakeIdle);
