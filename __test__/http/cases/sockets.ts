@@ -200,6 +200,15 @@ export const sockets: Scenarios = {
   'end() of the socket before the response': watched((req, _res) => {
     req.socket.end()
   }),
+  'end() of the socket before that of the response': watched((req, res) => {
+    req.socket.end()
+    res.end('x')
+  }),
+  'end() of the socket before a streamed response': watched((req, res) => {
+    req.socket.end()
+    res.write('x')
+    setImmediate(() => res.end('y'))
+  }),
   "a timeout of the socket with a 'timeout' listener": watched((req, res, log) => {
     req.socket.setTimeout(30, () => {
       log.push('called')

@@ -98,6 +98,7 @@ export class NativeExchange extends RequestView implements Exchange {
     encoding: BufferEncoding,
   ): void {
     this.ended = true
+    if (this.#isAborted) return
     const isLatin1 = encoding === 'latin1'
     const isPlain = isLatin1 || encoding === 'utf8' || typeof body !== 'string'
     if (isPlain && !this.isBodyOpen && (body === undefined || fitsRing(body))) {
@@ -126,6 +127,7 @@ export class NativeExchange extends RequestView implements Exchange {
   }
 
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
+    if (this.#isAborted) return
     this.#ring.head.bodyLength = 0
     this.#writeHead(RING_RECORD.HEAD, status, reason, fields, flags)
   }
@@ -157,6 +159,7 @@ export class NativeExchange extends RequestView implements Exchange {
   }
 
   write(chunk: string | Uint8Array, encoding: BufferEncoding = 'utf8'): boolean {
+    if (this.#isAborted) return true
     const isPlain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
     if (this.#unsent === undefined && isPlain && fitsRing(chunk)) {
       const isLatin1 = encoding === 'latin1'

@@ -29,6 +29,8 @@ export const kOwner: unique symbol = Symbol('monoceros.owner')
 export const kConnectionClosed: unique symbol = Symbol('monoceros.connectionClosed')
 /** The response that the application writes to the socket itself, if it does. */
 export const kRawResponse: unique symbol = Symbol('monoceros.rawResponse')
+/** The application has ended the socket before the response in flight. */
+export const kEndedBeforeResponse: unique symbol = Symbol('monoceros.endedBeforeResponse')
 /** The connection is to be closed by a reset. */
 export const kResetsOnClose: unique symbol = Symbol('monoceros.resetsOnClose')
 /** TCP_NODELAY, as last set on the connection. */
@@ -52,6 +54,7 @@ export interface ServerSocket extends net.Socket, LazyStream {
   [kTunnel]: SocketTunnel | undefined
   [kConnectionClosed]: boolean
   [kRawResponse]: RawResponse | undefined
+  [kEndedBeforeResponse]: boolean
   [kResetsOnClose]: boolean
   [kNoDelay]: boolean
   [kKeepAliveSeconds]: number

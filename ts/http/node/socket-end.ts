@@ -3,7 +3,7 @@
  * does: `socket.end()` after `res.end()` must not cut the response off.
  */
 
-import type { ServerSocket } from './server-socket.ts'
+import { kEndedBeforeResponse, type ServerSocket } from './server-socket.ts'
 import { kMessagePair } from './symbols.ts'
 
 /**
@@ -23,11 +23,19 @@ export function isEndDeferred(socket: ServerSocket): boolean {
   return hasEndedResponse(socket) && socket.writableEnded
 }
 
+/** Whether a response is in flight that the application has not ended. */
+export function isResponseOpen({ _httpMessage, [kMessagePair]: pair }: ServerSocket): boolean {
+  if (_httpMessage?.writableEnded !== false || pair === undefined) return false
+  return Reflect.get(_httpMessage, kMessagePair) === pair
+}
+
 /**
  * Whether the response in flight is complete. One that the application has constructed itself does
  * not count.
  */
-function hasEndedResponse({ _httpMessage, [kMessagePair]: pair }: ServerSocket): boolean {
+function hasEndedResponse(socket: ServerSocket): boolean {
+  const { _httpMessage, [kMessagePair]: pair } = socket
+  if (socket[kEndedBeforeResponse]) return false
   if (_httpMessage?.writableEnded !== true || pair === undefined) return false
   return Reflect.get(_httpMessage, kMessagePair) === pair
 }

@@ -21,6 +21,7 @@ import { RawResponse } from './raw-response.ts'
 import { createSecureConstructor } from './secure-socket.ts'
 import {
   kConnectionClosed,
+  kEndedBeforeResponse,
   kHasIdleTimeout,
   kKeepAliveSeconds,
   kNoDelay,
@@ -30,7 +31,7 @@ import {
   type ServerSocket,
   type SocketOwner,
 } from './server-socket.ts'
-import { deferUntilResponseSent, isEndDeferred } from './socket-end.ts'
+import { deferUntilResponseSent, isEndDeferred, isResponseOpen } from './socket-end.ts'
 import {
   abortRequest,
   abortResponse,
@@ -171,7 +172,7 @@ export function closeSocket(socket: ServerSocket): void {
     socket.destroy()
     return
   }
-  if (socket[kLastResponseGiven]) {
+  if (socket[kLastResponseGiven] && !socket[kEndedBeforeResponse]) {
     socket.destroySoon()
     return
   }
@@ -292,6 +293,16 @@ const methods = {
     return this
   },
 
+  end(this: ServerSocket, ...end: readonly unknown[]): ServerSocket {
+    Reflect.apply(net.Socket.prototype.end, this, end)
+    if (this[kRawResponse] === undefined && isResponseOpen(this)) {
+      // As in node, nothing of the response is sent from now on.
+      this[kEndedBeforeResponse] = true
+      this[kMessagePair]?.exchange.reset()
+    }
+    return this
+  },
+
   destroySoon(this: ServerSocket): void {
     if (this.writable) this.end()
     if (this.writableFinished) this.destroy()
@@ -367,6 +378,7 @@ Object.assign(Socket.prototype, {
   [kTunnel]: undefined,
   [kIsStream]: false,
   [kDestroyedEarly]: false,
+  [kEndedBeforeResponse]: false,
   [kResetsOnClose]: false,
   [kNoDelay]: true,
   [kKeepAliveSeconds]: -1,
