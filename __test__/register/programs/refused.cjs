@@ -32,6 +32,10 @@ const get = 'GET / HTTP/1.1\r\nHost: x\r\n'
 const REQUESTS = {
   'a bad method': ['G@T / HTTP/1.1\r\nHost: x\r\n\r\n'],
   'an unknown method': ['UNKNOWN_METHOD / HTTP/1.1\r\nHost: x\r\n\r\n'],
+  'a method that begins as a known one': ['Oopsie\r\n'],
+  'a method of another protocol': ['\r\nFOO /\r\n'],
+  'a known method without a space': ['GETT / HTTP/1.1\r\nHost: x\r\n\r\n'],
+  'a CR without LF in a field': [`${get}a: b\rc\r\n\r\n`],
   'a bad version': ['GET / HTTP/9.9\r\nHost: x\r\n\r\n'],
   'a bad field': [`${get}a b: c\r\n\r\n`],
   'a head above the limit': [`${get}a: ${'x'.repeat(20_000)}\r\n\r\n`],
@@ -60,6 +64,7 @@ async function main() {
     console.log(name, JSON.stringify(await exchange(server, parts)))
     server.once('clientError', (error, socket) => {
       console.log(error.code, error instanceof Error, socket.writable)
+      if (error.code === 'HPE_INVALID_METHOD') console.log(error.message, error.bytesParsed)
       socket.end('HTTP/1.1 418 Mine\r\n\r\nmine')
     })
     console.log('with a listener', JSON.stringify(await exchange(server, parts)))

@@ -360,6 +360,8 @@ export const REFUSAL_KIND = {
   TRUNCATED_HEAD: 12,
   /** A chunk-size line that is too long. */
   CHUNK_EXTENSIONS: 13,
+  /** A CR without LF in a field value. */
+  BARE_CR: 14,
 } as const
 
 /**

@@ -3,7 +3,7 @@
  * application. `../uncaught-errors.ts` finds the response.
  */
 import type { ServerResponse } from 'node:http'
-import { STATUS_CODES } from 'node:http'
+import { METHODS, STATUS_CODES } from 'node:http'
 import { REFUSAL_KIND } from '../../engine/native/wire.ts'
 
 /** What is used of a response to send a 500. */
@@ -67,6 +67,33 @@ function parseError(code: string, reason: string): (rawPacket: Buffer) => Error 
     Object.assign(new Error(`Parse Error: ${reason}`), { bytesParsed: 0, code, reason, rawPacket })
 }
 
+/** The methods that node's parser knows: those of HTTP and of RTSP. */
+const PARSER_METHODS: readonly string[] = [
+  ...METHODS,
+  ...['ANNOUNCE', 'DESCRIBE', 'FLUSH', 'GET_PARAMETER', 'PAUSE', 'PLAY', 'RECORD', 'REDIRECT'],
+  ...['SETUP', 'SET_PARAMETER', 'TEARDOWN'],
+]
+
+/**
+ * The error of node's parser for an invalid method. `bytesParsed` counts the empty lines
+ * before it and the bytes that begin a known method.
+ */
+function invalidMethod(rawPacket: Buffer): Error {
+  const text = rawPacket.toString('latin1', 0, MAX_METHOD_SEARCH)
+  const start = /^[\r\n]*/.exec(text)?.[0].length ?? 0
+  const isKnownUntil = (end: number) =>
+    PARSER_METHODS.some((method) => method.startsWith(text.slice(start, end)))
+  let end = start
+  while (end < text.length && isKnownUntil(end + 1)) end += 1
+  const isMethod = text[end] !== ' ' && PARSER_METHODS.includes(text.slice(start, end))
+  const reason = isMethod ? 'Expected space after method' : 'Invalid method encountered'
+  const error = parseError('HPE_INVALID_METHOD', reason)(rawPacket)
+  return Object.assign(error, { bytesParsed: end })
+}
+
+/** Number of bytes in which an invalid method is searched. */
+const MAX_METHOD_SEARCH = 256
+
 /** Node's error for a request that exceeds `requestTimeout`. */
 function requestTimeout(): Error {
   return Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
@@ -84,7 +111,7 @@ const REFUSAL_ERRORS: Readonly<Record<number, (rawPacket: Buffer) => Error>> = {
   ),
   [REFUSAL_KIND.HEADER_TOKEN]: parseError('HPE_INVALID_HEADER_TOKEN', 'Invalid header token'),
   [REFUSAL_KIND.LINE_END]: parseError('HPE_CR_EXPECTED', 'Missing expected CR'),
-  [REFUSAL_KIND.METHOD]: parseError('HPE_INVALID_METHOD', 'Invalid method encountered'),
+  [REFUSAL_KIND.METHOD]: invalidMethod,
   [REFUSAL_KIND.TARGET]: parseError('HPE_INVALID_URL', 'Invalid characters in url'),
   [REFUSAL_KIND.TRANSFER_ENCODING]: parseError(
     'HPE_INVALID_TRANSFER_ENCODING',
@@ -98,6 +125,7 @@ const REFUSAL_ERRORS: Readonly<Record<number, (rawPacket: Buffer) => Error>> = {
     'Content-Length already present',
   ),
   [REFUSAL_KIND.TRUNCATED_HEAD]: invalidEndOfMessage,
+  [REFUSAL_KIND.BARE_CR]: parseError('HPE_LF_EXPECTED', 'Missing expected LF after header value'),
   [REFUSAL_KIND.CHUNK_EXTENSIONS]: parseError(
     'HPE_CHUNK_EXTENSIONS_OVERFLOW',
     'Chunk extensions overflow',

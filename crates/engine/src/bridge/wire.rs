@@ -344,6 +344,8 @@ pub mod refusal_kind {
     pub const TRUNCATED_HEAD: u8 = 12;
     /// A chunk-size line that is too long.
     pub const CHUNK_EXTENSIONS: u8 = 13;
+    /// A CR without LF in a field value.
+    pub const BARE_CR: u8 = 14;
 }
 
 /// Number of low bits of an id that are its slot; a generation is above them. Ids have 31 bits, as

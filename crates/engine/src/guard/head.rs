@@ -234,7 +234,9 @@ pub(super) fn parse_field_line(
         to -= 1;
     }
     if line[from..to].iter().any(|&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f) {
-        return Err(Refusal::BadField);
+        let control = line[from..to].iter().find(|&&byte| byte < 0x20 && byte != b'\t');
+        let is_cr = control == Some(&b'\r');
+        return Err(if is_cr { Refusal::BareCarriageReturn } else { Refusal::BadField });
     }
     let value = Span::new(start + from..start + to);
     Ok((Span::new(start..start + colon), value, classes & UNDERSCORE != 0))

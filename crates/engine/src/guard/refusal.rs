@@ -14,6 +14,8 @@ pub enum Refusal {
     BadContentLength,
     /// A header field line is malformed.
     BadField,
+    /// A field value has a CR that no LF follows.
+    BareCarriageReturn,
     /// The forwarding fields are malformed or contradict each other.
     BadForwarding,
     /// `Host` is missing, repeated or malformed (RFC 9112 section 3.2).
@@ -107,6 +109,7 @@ impl Refusal {
             Self::ChunkLineTooLong => refusal_kind::CHUNK_EXTENSIONS,
             Self::BadContentLength => refusal_kind::CONTENT_LENGTH,
             Self::BadField | Self::BadTrailer => refusal_kind::HEADER_TOKEN,
+            Self::BareCarriageReturn => refusal_kind::BARE_CR,
             Self::BadLineEnd => refusal_kind::LINE_END,
             Self::BadMethod | Self::BadRequestLine => refusal_kind::METHOD,
             Self::BadTarget => refusal_kind::TARGET,
@@ -133,6 +136,7 @@ impl Refusal {
             Self::ChunkLineTooLong => "A chunk-size line is too long.",
             Self::BadContentLength => "Content-Length is malformed.",
             Self::BadField => "A header field is malformed or not allowed.",
+            Self::BareCarriageReturn => "A header field has a CR without LF.",
             Self::BadForwarding => "The forwarding fields are malformed or contradict each other.",
             Self::BadHost => "The Host header field is missing, repeated or malformed.",
             Self::BadLineEnd => "A line does not end in CRLF.",

@@ -287,6 +287,11 @@ impl Connection {
     /// Refuses the request, or the connection if there is no request. The application writes the
     /// response if the server behaves like Node; otherwise the engine does.
     pub(crate) fn refuse(&mut self, refusal: Refusal) -> Turn {
+        self.refuse_input(refusal, None)
+    }
+
+    /// Like [`Self::refuse`], for input that is not in the read buffer. JavaScript receives it.
+    pub(crate) fn refuse_input(&mut self, refusal: Refusal, input: Option<&[u8]>) -> Turn {
         // A client that is sending a body reads the response only after it has sent the body.
         let in_body = refusal == Refusal::BodyTooLarge || self.guard.is_in_message();
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
@@ -295,7 +300,7 @@ impl Connection {
         if is_left_to_application || self.shared.ctx.servers.reports_refusals(self.shared.server_id)
         {
             self.shared.emit_connection(&self.stream);
-            let unread = self.read_buffer.unread();
+            let unread = input.unwrap_or_else(|| self.read_buffer.unread());
             let packet = Bytes::copy_from_slice(&unread[..unread.len().min(READ_AHEAD)]);
             let kind = refusal.kind();
             self.shared.ctx.outbox.emit(|batch| batch.push_refusal(self.shared.id, kind, packet));

@@ -63,7 +63,9 @@ impl Connection {
             let mut read_buffer = std::mem::take(&mut self.read_buffer);
             let consumed = match self.release(read_buffer.unread()) {
                 Ok(consumed) => consumed,
-                Err(refusal) => return self.refuse(refusal),
+                Err(refusal) => {
+                    return self.refuse_input(refusal, Some(read_buffer.unread()));
+                }
             };
             read_buffer.consume(consumed);
             self.read_buffer = read_buffer;
@@ -111,7 +113,7 @@ impl Connection {
         }
         let consumed = match self.release(input) {
             Ok(consumed) => consumed,
-            Err(refusal) => return self.refuse(refusal),
+            Err(refusal) => return self.refuse_input(refusal, Some(input)),
         };
         self.read_buffer.push(&input[consumed..]);
         drop(scratch);
