@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
-import { startProgram } from './program.ts'
+import { startProgram, until } from './program.ts'
 
 const onLinux = native !== null && process.platform === 'linux' ? test : test.skip
 const SCHED_OTHER = 0
@@ -22,7 +22,11 @@ onLinux(
         files: { 'app.cjs': 'module.exports = (req, res) => res.end()' },
         args: ['./app.cjs', '-b', '127.0.0.1:0', '-w', `${workers}`, '--log-level', 'debug'],
       })
-      return (await program.ready(workers)).workers().map(policyOf)
+      await program.ready(workers)
+      return until(() => {
+        const found = program.workers().map(policyOf)
+        return found.length === workers && found.every(Number.isInteger) ? found : undefined
+      }, 'the I/O threads')
     }
   },
 )

@@ -28,7 +28,7 @@ export class Gauges {
   /** Sends the gauges that are due. Called once a second. */
   update(generation: Generation, workers: number): void {
     const { config } = generation
-    if (config !== this.#config) this.#configure(config)
+    if (config !== this.#config) this.#configure(generation)
     if (this.#statsd === undefined) return
     this.#ticks += 1
     if (workers !== this.#reportedWorkers || this.#ticks % REPEAT_TICKS === 0) {
@@ -38,12 +38,13 @@ export class Gauges {
     if (config.enable_backlog_metric) this.#reportBacklog(generation)
   }
 
-  #configure(config: Generation['config']): void {
+  #configure({ config, collectorAddresses }: Generation): void {
     this.#config = config
     this.#reportedWorkers = undefined
     this.#statsd?.close()
     this.#statsd = undefined
-    const target = resolveStatsdTarget(config)
+    // The name may no longer resolve: the address is that of the time when the settings were read.
+    const target = resolveStatsdTarget({ ...config, ...collectorAddresses })
     try {
       if (target !== undefined) this.#statsd = new StatsdClient(target)
     } catch (error) {
