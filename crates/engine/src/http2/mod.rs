@@ -37,7 +37,7 @@ pub(crate) use self::streams::Streams;
 use crate::buffers::sizes::READ_AHEAD;
 use crate::exchange::request_head::{Framing, RequestHead};
 use crate::guard::{PartialRequest, Refusal};
-use crate::pressure::eviction::{STALLED_MS, Shortage};
+use crate::pressure::eviction::{Shortage, has_stalled};
 use crate::pressure::limits::Cleartext;
 use crate::server::admission::admit_request;
 use crate::server::connection::{Connection, Eviction, Exchange, Turn};
@@ -352,18 +352,20 @@ impl Connection {
     }
 
     /// Evicts the streams on which the client has stalled. If there are none and memory is short,
-    /// evicts all that hold some.
+    /// evicts all that hold memory.
     pub(crate) fn evict_streams(&mut self, shortage: Shortage) {
         let shared = &self.shared;
         let Some(session) = &mut self.http2 else { return };
         let now = shared.ctx.clock.now_ms();
-        let has_stalled = |since: u64| since.saturating_add(STALLED_MS) <= now;
-        let streams = session.streams.all();
+        let mut streams = session.streams.all();
+        if shortage == Shortage::Memory {
+            streams.retain(|stream| stream.held_bytes() > 0);
+        }
         let mut is_any_stalled = false;
         for stream in &streams {
-            if shortage == Shortage::RequestSlots && has_stalled(stream.body_late_since()) {
+            if shortage == Shortage::RequestSlots && has_stalled(stream.body_late_since(), now) {
                 stream.refuse(Refusal::BodyTimeout);
-            } else if has_stalled(stream.response_stalled_since()) {
+            } else if has_stalled(stream.response_stalled_since(), now) {
                 stream.abort(Reason::ENHANCE_YOUR_CALM);
             } else {
                 continue;
@@ -371,7 +373,7 @@ impl Connection {
             is_any_stalled = true;
         }
         if shortage == Shortage::Memory && !is_any_stalled {
-            for stream in streams.iter().filter(|stream| stream.held_bytes() > 0) {
+            for stream in &streams {
                 stream.abort(Reason::ENHANCE_YOUR_CALM);
             }
         }

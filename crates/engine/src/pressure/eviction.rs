@@ -44,7 +44,7 @@ impl Progress {
     /// Returns the progress of a client that has made the worker hold memory since `held_since`.
     /// `stalled_since` is the time of its last progress; `u64::MAX` if nothing is expected of it.
     pub fn of_holder(stalled_since: u64, held_since: u64, now: u64) -> Self {
-        if has_passed(stalled_since, STALLED_MS, now) {
+        if has_stalled(stalled_since, now) {
             return Self::Stalled { since: stalled_since };
         }
         let is_new = !has_passed(held_since, SETTLED_MS, now);
@@ -65,14 +65,13 @@ impl Shortage {
         matches!(progress, Progress::Stalled { since } if has_passed(since, min_stall_ms, now))
     }
 
-    /// Chooses the candidates to evict: as few as free `amount`, in that order.
-    pub fn choose<T>(self, amount: usize, candidates: Vec<Candidate<T>>, now: u64) -> Vec<T> {
-        let mut candidates = candidates;
+    /// Chooses the candidates to evict, in the order of their progress: as few as free `amount`.
+    pub fn choose<T>(self, amount: usize, mut candidates: Vec<Candidate<T>>, now: u64) -> Vec<T> {
         candidates.retain(|one| self.may_evict(one.progress, now));
         let first = |one: &Candidate<T>| one.progress;
         // Each frees at least 1. Of many candidates, only those that may be needed are sorted.
         if amount > 0 && amount < candidates.len() {
-            let (_, _, _) = candidates.select_nth_unstable_by_key(amount - 1, first);
+            candidates.select_nth_unstable_by_key(amount - 1, first);
             candidates.truncate(amount);
         }
         candidates.sort_unstable_by_key(first);
@@ -89,6 +88,11 @@ impl Shortage {
     }
 }
 
+/// Whether a client whose last progress was at `since` has stalled.
+pub(crate) fn has_stalled(since: u64, now: u64) -> bool {
+    has_passed(since, STALLED_MS, now)
+}
+
 /// Whether `duration_ms` have passed at `now` since `since`, which is `u64::MAX` for never.
 fn has_passed(since: u64, duration_ms: u64, now: u64) -> bool {
     since.saturating_add(duration_ms) <= now
@@ -96,7 +100,7 @@ fn has_passed(since: u64, duration_ms: u64, now: u64) -> bool {
 
 /// Time without progress after which a client has stalled. The engine checks every two seconds how
 /// much a client has read.
-pub(crate) const STALLED_MS: u64 = 5_000;
+const STALLED_MS: u64 = 5_000;
 /// Time after which a client has had its chance: a handshake or a response that is older is slow.
 const SETTLED_MS: u64 = 1_000;
 

@@ -3,7 +3,7 @@
 
 use super::{Connection, ConnectionState, Turn};
 use crate::guard::Refusal;
-use crate::pressure::eviction::{Progress, STALLED_MS, Shortage};
+use crate::pressure::eviction::{Progress, Shortage, has_stalled};
 use crate::pressure::limits::Limits;
 
 /// Whether a connection has been chosen for eviction.
@@ -50,8 +50,7 @@ impl Connection {
             self.evict_streams(shortage);
             return Turn::Wait;
         }
-        let is_late =
-            shared.ctx.clock.now_ms() >= shared.body_late_since().saturating_add(STALLED_MS);
+        let is_late = has_stalled(shared.body_late_since(), shared.ctx.clock.now_ms());
         let has_no_output = shared.write_queue.borrow().is_empty();
         if shortage == Shortage::RequestSlots && is_late && has_no_output {
             return self.refuse(Refusal::BodyTimeout);
