@@ -90,6 +90,11 @@ export interface BootMessage {
    * shared memory.
    */
   readonly kickFds: readonly number[]
+  /**
+   * The sockets over which this worker transfers connections to others: its inbox, and the outbox
+   * of each slot. Undefined without session affinity.
+   */
+  readonly transfers?: { readonly inbox: number; readonly outboxes: readonly number[] }
   /** Standard output and standard error of the arbiter, where those of the worker are captured. */
   readonly capturedOutputFds?: { readonly stdout: number; readonly stderr: number }
   readonly slotCount: number

@@ -9,6 +9,7 @@ use monoceros_engine::bridge::event_batch::BodyChunk;
 use monoceros_engine::error::Error;
 use monoceros_engine::scoreboard::Board;
 use monoceros_engine::transport::listener::WorkerSlot;
+use monoceros_engine::transport::transfer::WorkerTransfers;
 use napi::bindgen_prelude::{BufferSlice, Either, Object, Uint8Array, Uint8ArraySlice, Unknown};
 use napi::{Env, JsValue, sys};
 use napi_derive::napi;
@@ -27,8 +28,19 @@ pub struct WorkerSlotOptions {
     pub slot: u32,
     /// The event descriptors of all slots, in order.
     pub kick_fds: Vec<i32>,
+    /// The sockets over which connections move between the workers, with session affinity.
+    pub transfers: Option<WorkerTransferFds>,
     /// The workers have more busy threads than processors.
     pub is_oversubscribed: bool,
+}
+
+/// The sockets over which a worker transfers connections.
+#[napi(object)]
+pub struct WorkerTransferFds {
+    /// Receives the connections for this worker.
+    pub inbox: i32,
+    /// Where to send connections for each slot, in order.
+    pub outboxes: Vec<i32>,
 }
 
 /// The native engine of one JavaScript environment.
@@ -294,11 +306,13 @@ impl Engine {
 const SHARE_FROM: usize = 16_384;
 
 fn open_worker_slot(options: WorkerSlotOptions) -> napi::Result<WorkerSlot, String> {
-    let WorkerSlotOptions { fd, slots, slot, kick_fds, is_oversubscribed } = options;
+    let WorkerSlotOptions { fd, slots, slot, kick_fds, transfers, is_oversubscribed } = options;
+    let transfers =
+        transfers.map(|WorkerTransferFds { inbox, outboxes }| WorkerTransfers { inbox, outboxes });
     let slot = Board::open(fd, slots)
         .and_then(|board| board.slot(slot))
         .map_err(|error| system_error("scoreboard", "", &error))?;
-    Ok(WorkerSlot { slot, kick_fds, is_oversubscribed })
+    Ok(WorkerSlot { slot, kick_fds, transfers, is_oversubscribed })
 }
 
 /// An error of the engine with its code.

@@ -4,6 +4,7 @@
 use std::io;
 
 use monoceros_engine::scoreboard::{Board, Counters, LatencyHistogram, SlotRef, WorkerState};
+use monoceros_engine::transport::transfer::TransferSockets;
 use napi_derive::napi;
 
 use crate::system_error::system_error;
@@ -12,6 +13,17 @@ use crate::system_error::system_error;
 #[napi]
 pub struct Scoreboard {
     board: Board,
+    /// The sockets over which workers transfer connections; only the arbiter has them.
+    transfers: Option<TransferSockets>,
+}
+
+/// The sockets over which workers transfer connections to each other, in the order of the slots.
+#[napi(object)]
+pub struct TransferFds {
+    /// Where the worker of each slot receives connections.
+    pub inboxes: Vec<i32>,
+    /// Where the other workers send connections for it.
+    pub outboxes: Vec<i32>,
 }
 
 /// The values of a slot when it was read.
@@ -64,13 +76,13 @@ impl Scoreboard {
     /// Creates the shared memory for this number of workers.
     #[napi(factory, catch_unwind)]
     pub fn create(slots: u32) -> napi::Result<Self, String> {
-        Board::create(slots).map(|board| Self { board }).map_err(|error| scoreboard_error(&error))
+        Board::create(slots).map(Self::of).map_err(|error| scoreboard_error(&error))
     }
 
     /// Maps the shared memory of an inherited descriptor.
     #[napi(factory, catch_unwind)]
     pub fn open(fd: i32, slots: u32) -> napi::Result<Self, String> {
-        Board::open(fd, slots).map(|board| Self { board }).map_err(|error| scoreboard_error(&error))
+        Board::open(fd, slots).map(Self::of).map_err(|error| scoreboard_error(&error))
     }
 
     /// Returns the descriptor of the shared memory, which workers inherit.
@@ -91,6 +103,30 @@ impl Scoreboard {
     #[napi(catch_unwind)]
     pub fn kick_fds(&self) -> Vec<i32> {
         self.board.kick_fds()
+    }
+
+    /// Returns the sockets over which workers transfer connections to each other. The first call
+    /// creates them.
+    #[napi(catch_unwind)]
+    pub fn transfer_fds(&mut self) -> napi::Result<TransferFds, String> {
+        let sockets = match self.transfers.take() {
+            Some(sockets) => sockets,
+            None => TransferSockets::create(self.board.slots())
+                .map_err(|error| system_error("socketpair", "", &error))?,
+        };
+        let sockets = self.transfers.insert(sockets);
+        Ok(TransferFds {
+            inboxes: sockets.inboxes().collect(),
+            outboxes: sockets.outboxes().collect(),
+        })
+    }
+
+    /// Passes on the connections that have been transferred to workers which have exited.
+    #[napi(catch_unwind)]
+    pub fn rescue_transfers(&self) {
+        if let Some(sockets) = &self.transfers {
+            sockets.rescue(&self.board);
+        }
     }
 
     /// Wakes the acceptor of a slot.
@@ -187,6 +223,10 @@ impl Scoreboard {
                 buckets: to_counters(&earlier.latency_buckets),
             },
         });
+    }
+
+    fn of(board: Board) -> Self {
+        Self { board, transfers: None }
     }
 
     fn slot(&self, number: u32) -> napi::Result<SlotRef, String> {

@@ -1,6 +1,6 @@
 /**
- * Work that is done once a second: the process title, statsd gauges, TLS files and orphaned
- * processes.
+ * Work that is done once a second: the process title, statsd gauges, TLS files, orphaned processes
+ * and connections of workers that have exited.
  */
 
 import type { System } from '../process/system.ts'
@@ -42,6 +42,8 @@ export class Housekeeping {
     if (current !== undefined) this.#gauges.update(current, workers.size)
     renewTls(current, { system: this.#system, log, workers })
     reapOrphans()
+    // A worker may have transferred a connection to another one while that exited.
+    scoreboard.rescueTransfers()
   }
 }
 

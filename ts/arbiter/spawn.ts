@@ -46,6 +46,7 @@ export function spawnWorker(
       // Only the addon can send a descriptor to a running process.
       native === null ? ('ignore' as const) : ('pipe' as const),
       ...[...listeners.map(({ fd }) => fd), ...board.kickFds],
+      ...transferFdsOf(board, config, slot),
       // Where the worker writes logs that go to standard output or standard error, which are
       // captured.
       ...(config.capture_output ? [STDOUT_FD, STDERR_FD] : []),
@@ -58,6 +59,12 @@ export function spawnWorker(
     ...(config.worker_nice === 0 ? {} : { nice: config.worker_nice }),
     ...(config.worker_cpu_affinity === 'off' ? {} : { processorIndex: slot - 1 }),
   })
+}
+
+/** Returns the sockets for transferred connections: the worker's inbox, then all outboxes. */
+function transferFdsOf(board: ArbiterScoreboard, { affinity }: Config, slot: number): number[] {
+  const fds = affinity === 'off' ? undefined : board.transferFds()
+  return fds === undefined ? [] : [...fds.inboxes.slice(slot - 1, slot), ...fds.outboxes]
 }
 
 /** Contents of the boot message that do not come from the generation. */
@@ -76,7 +83,11 @@ export function createBootMessage(
 ): BootMessage {
   const firstListener = DESCRIPTOR_CHANNEL_FD + 1
   const firstKick = firstListener + generation.listeners.length
-  const firstOutput = firstKick + board.kickFds.length
+  const firstTransfer = firstKick + board.kickFds.length
+  const [inbox, ...outboxes] = transferFdsOf(board, generation.config, slot).map(
+    (_, index) => firstTransfer + index,
+  )
+  const firstOutput = firstTransfer + outboxes.length + (inbox === undefined ? 0 : 1)
   return {
     type: 'boot',
     slot,
@@ -94,6 +105,7 @@ export function createBootMessage(
     // The application may bring a certificate of its own.
     ticketSecrets: generation.listeners.some(canUseTls) ? generation.ticketSecrets.secrets : [],
     kickFds: board.kickFds.map((_, index) => firstKick + index),
+    ...(inbox === undefined ? {} : { transfers: { inbox, outboxes } }),
     ...(generation.config.capture_output
       ? { capturedOutputFds: { stdout: firstOutput, stderr: firstOutput + 1 } }
       : {}),

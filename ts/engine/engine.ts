@@ -51,6 +51,8 @@ export interface EngineBoard {
   readonly slots: number
   readonly slot: number
   readonly kickFds: readonly number[]
+  /** The sockets over which connections move between workers; undefined without affinity. */
+  readonly transfers?: { readonly inbox: number; readonly outboxes: readonly number[] } | undefined
   /** The workers have more busy threads than processors. */
   readonly isOversubscribed: boolean
 }

@@ -13,6 +13,7 @@ import type { EngineSettingName, EngineSettings } from '../settings/engine.ts'
 export const REGISTER_SETTINGS: EngineSettings = {
   worker_connections: 0,
   keepalive: 5,
+  affinity: 'off',
   limit_request_line: 0,
   limit_request_fields: 0,
   limit_request_field_size: 0,
@@ -57,6 +58,7 @@ export const ENGINE_SETTINGS = Object.keys(REGISTER_SETTINGS) as readonly Engine
 
 /** Settings that have no effect on `node:http`. */
 export const IGNORED_BY_NODE = [
+  'affinity',
   'request_buffer_size',
   'request_buffer_time',
   'buffer_memory',

@@ -131,6 +131,13 @@ export declare class Scoreboard {
    * event descriptors.
    */
   kickFds(): Array<number>
+  /**
+   * Returns the sockets over which workers transfer connections to each other. The first call
+   * creates them.
+   */
+  transferFds(): TransferFds
+  /** Passes on the connections that have been transferred to workers which have exited. */
+  rescueTransfers(): void
   /** Wakes the acceptor of a slot. */
   kick(slot: number): void
   /** Wakes the acceptors of all slots. */
@@ -416,6 +423,14 @@ export interface Totals {
   latencyBuckets: Array<number>
 }
 
+/** The sockets over which workers transfer connections to each other, in the order of the slots. */
+export interface TransferFds {
+  /** Where the worker of each slot receives connections. */
+  inboxes: Array<number>
+  /** Where the other workers send connections for it. */
+  outboxes: Array<number>
+}
+
 /** Finds a user by name. Returns null if there is no such user. */
 export declare function userIds(name: string): UserIds | null
 
@@ -439,6 +454,16 @@ export interface WorkerSlotOptions {
   slot: number
   /** The event descriptors of all slots, in order. */
   kickFds: Array<number>
+  /** The sockets over which connections move between the workers, with session affinity. */
+  transfers?: WorkerTransferFds
   /** The workers have more busy threads than processors. */
   isOversubscribed: boolean
+}
+
+/** The sockets over which a worker transfers connections. */
+export interface WorkerTransferFds {
+  /** Receives the connections for this worker. */
+  inbox: number
+  /** Where to send connections for each slot, in order. */
+  outboxes: Array<number>
 }

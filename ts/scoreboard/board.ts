@@ -13,12 +13,25 @@ export interface SlotReading extends WorkerCounters {
   readonly heartbeatAgeMs: number | undefined
 }
 
+/** The sockets of the slots: where each worker receives connections, and where others send them. */
+export interface TransferFds {
+  readonly inboxes: readonly number[]
+  readonly outboxes: readonly number[]
+}
+
 /** The scoreboard as the arbiter uses it. */
 export interface ArbiterScoreboard {
   readonly slotCount: number
   /** Descriptor of the shared page, for the workers; undefined without shared memory. */
   readonly fd: number | undefined
   readonly kickFds: readonly number[]
+  /**
+   * Returns the sockets over which workers transfer connections to each other, and creates them at
+   * the first call; undefined without shared memory.
+   */
+  transferFds(): TransferFds | undefined
+  /** Passes on the connections that were transferred to workers which have exited. */
+  rescueTransfers(): void
   /**
    * Assigns a slot to a new worker. Returns a generation that distinguishes this worker from
    * earlier ones in the slot.

@@ -52,6 +52,11 @@ export class MessageScoreboard implements ArbiterScoreboard {
     }
   }
 
+  // Only the addon can send a descriptor to a running process.
+  transferFds(): undefined {}
+
+  rescueTransfers(): void {}
+
   // Without the addon a worker never stops polling its listeners, so none needs to be woken.
   kickAll(): void {}
 

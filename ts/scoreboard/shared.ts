@@ -8,6 +8,7 @@ import type {
   ArbiterScoreboard,
   ScoreboardTotals,
   SlotReading,
+  TransferFds,
   WorkerScoreboard,
   WorkerScoreboardState,
 } from './board.ts'
@@ -34,6 +35,7 @@ export class SharedScoreboard implements ArbiterScoreboard {
 
   release(slot: number): void {
     this.#page.release(slot)
+    this.rescueTransfers()
   }
 
   // The TypeScript engine does not count in the page, so its counters arrive as messages here too.
@@ -44,6 +46,16 @@ export class SharedScoreboard implements ArbiterScoreboard {
   read(slot: number): SlotReading {
     const { beatAgeMs: heartbeatAgeMs, connections, inFlight, requests } = this.#page.read(slot)
     return { connections, inFlight, requests, ...this.#reportedCounters.get(slot), heartbeatAgeMs }
+  }
+
+  // Other systems have no sockets for it.
+  transferFds(): TransferFds | undefined {
+    if (process.platform !== 'linux') return undefined
+    return this.#page.transferFds()
+  }
+
+  rescueTransfers(): void {
+    this.#page.rescueTransfers()
   }
 
   kickAll(): void {

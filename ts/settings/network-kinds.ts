@@ -54,6 +54,24 @@ export const headerFieldNames: ValueKind<string, string> = {
   fromText: keepText,
 }
 
+/** What identifies the session that a request belongs to. */
+export const sessionKey: ValueKind<string, string> = {
+  schema: z
+    .string()
+    .check(z.refine((key) => /^(?:off|ip)$/.test(key) || isNamedKey(key.split(':', 2)))),
+  allowed: '"off", "ip", "cookie:NAME" or "query:NAME"',
+  placeholder: 'off|ip|cookie:NAME|query:NAME',
+  fromText: keepText,
+  words: ['off', 'ip', 'cookie:', 'query:'],
+}
+
+// The names of cookies are tokens (RFC 6265 section 4.1.1). A parameter's name is compared as it is
+// written in the URL.
+function isNamedKey([kind, name = '']: readonly string[]): boolean {
+  if (kind === 'cookie') return TOKEN.test(name)
+  return kind === 'query' && /^[\w\-.~!$'()*+,;:@/?%]+$/.test(name)
+}
+
 function addressProblem(text: string): string | undefined {
   const parsed = parseAddress(text)
   return parsed.kind === 'invalid' ? parsed.reason : undefined

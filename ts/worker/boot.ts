@@ -167,7 +167,7 @@ export class Boot {
   }
 
   async #createEngine(message: BootMessage, log: Logger): Promise<Engine> {
-    const { config, givenSettings, slot, slotCount, kickFds } = message
+    const { config, givenSettings, slot, slotCount, kickFds, transfers } = message
     const isOversubscribed = isOversubscribedBy(config.workers)
     const engine = await createEngine({
       config,
@@ -176,7 +176,7 @@ export class Boot {
       board:
         native === null
           ? undefined
-          : { fd: SCOREBOARD_FD, slots: slotCount, slot, kickFds, isOversubscribed },
+          : { fd: SCOREBOARD_FD, slots: slotCount, slot, kickFds, transfers, isOversubscribed },
       lifelineFd: CHANNEL_FD,
       ...currentTls(message),
     })

@@ -44,7 +44,17 @@ export class IoThread {
   constructor({ settings, options, board, onIdle, onFault }: IoThreadOptions) {
     if (native === null) throw monocerosError('ERR_ENGINE_NATIVE', 'no binary is loaded')
     const ring = new Ring()
-    const workerSlot = board === undefined ? undefined : { ...board, kickFds: [...board.kickFds] }
+    const workerSlot =
+      board === undefined
+        ? undefined
+        : {
+            ...board,
+            kickFds: [...board.kickFds],
+            transfers: board.transfers && {
+              inbox: board.transfers.inbox,
+              outboxes: [...board.transfers.outboxes],
+            },
+          }
     const nativeOptions = { movableLoop, ...options, workerSlot }
     this.engine = new native.Engine(settings, nativeOptions, ring.memory)
     const { take: takeEvents, wake } = this.engine.calls()

@@ -1,5 +1,6 @@
 /** The settings of "Worker Processes". */
 import { bytes, choice, integer, MAX_COUNT, seconds, secondsAtLeast } from '../kinds.ts'
+import { sessionKey } from '../network-kinds.ts'
 import type { Row } from '../rows.ts'
 import { workerClass, workerCount } from '../worker-kinds.ts'
 
@@ -254,6 +255,21 @@ export const WORKER_PROCESSES_ROWS = {
       'Whether each worker is bound to one processor. ' +
       '"auto" assigns the processors available to this process in turn. ' +
       'It requires the native addon.',
+  },
+  affinity: {
+    section: 'Worker Processes',
+    flags: ['--affinity'],
+    kind: sessionKey,
+    default: 'off',
+    status: 'supported',
+    readBy: 'arbiter and worker',
+    engine: { type: 'text', register: 'off', node: 'ignored' },
+    doc:
+      'Key of a session whose requests all go to the same worker. ' +
+      '"ip" is the address of the client, "cookie:NAME" the value of a cookie, "query:NAME" the ' +
+      'value of a parameter in the URL: "query:sid" fits Socket.IO. ' +
+      'A connection moves to the worker of its session before a request is served. ' +
+      'On TLS connections only "ip" has an effect. It requires the native engine on Linux.',
   },
   on_uncaught: {
     section: 'Worker Processes',

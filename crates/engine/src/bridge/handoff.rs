@@ -156,6 +156,8 @@ impl Handoff {
     /// Gives accepted connections to the I/O thread. It looks here when one of them has something
     /// to read, and with each tick. It is woken for many connections, and where it does not tick.
     pub fn accept(&self, batch: Vec<AcceptedConnection>) {
+        // The request of a transferred connection has arrived, so its socket may stay silent.
+        let is_urgent = batch.iter().any(|each| each.transfer.is_some());
         // A thread that is notified of a socket finds it here.
         let mut accepted = lock(&self.accepted);
         for each in batch {
@@ -167,7 +169,7 @@ impl Handoff {
         }
         let is_crowd = accepted.len() >= CROWD;
         drop(accepted);
-        if is_crowd || !self.polls_accepted.load(Ordering::SeqCst) {
+        if is_crowd || is_urgent || !self.polls_accepted.load(Ordering::SeqCst) {
             self.wake();
         }
     }

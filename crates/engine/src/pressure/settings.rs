@@ -12,6 +12,8 @@ settings! {
     worker_connections: u32 = 1_000;
     /// Time that an idle connection stays open for its next request.
     keepalive: Duration = Duration::from_secs(75);
+    /// Key of a session whose requests all go to the same worker.
+    affinity: String = "off".to_owned();
     /// Maximum size of a request line, in bytes.
     limit_request_line: usize = 16_384;
     /// Maximum number of header fields in a request.

@@ -154,6 +154,13 @@ impl SocketSet {
         }
     }
 
+    /// Removes a descriptor that stays open in another process: the system would go on to report
+    /// its events.
+    pub fn deregister(&self, fd: &impl AsRawFd) {
+        // The one possible error is that it is not in the set.
+        let _ = self.poll.borrow().registry().deregister(&mut SourceFd(&fd.as_raw_fd()));
+    }
+
     /// Passes `len` bytes of scratch memory to `work`, whose content nothing needs afterwards.
     pub fn with_scratch<T>(&self, len: usize, work: impl FnOnce(&mut [u8]) -> T) -> T {
         let mut scratch = self.scratch.borrow_mut();

@@ -1,10 +1,11 @@
-//! The layout of the shared memory: a header, then one slot for each worker. It has only atomics,
-//! so any bytes in it are valid values. Raise `LAYOUT_VERSION` with each change of a struct in this
-//! file.
+//! The layout of the shared memory: a header, one slot for each worker, then the table of sessions
+//! (`sessions.rs`). It has only atomics, so any bytes in it are valid values. Raise
+//! `LAYOUT_VERSION` with each change of a struct in this file.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use super::sessions::create_secret;
 use super::{Counters, LatencyHistogram};
 
 /// The state of the process that has a slot.
@@ -34,6 +35,8 @@ pub(super) struct Header {
     slot_size: AtomicU32,
     /// The number of slots.
     slots: AtomicU32,
+    /// What the hashes of sessions have in them beside the key.
+    pub(super) secret: AtomicU64,
     /// The counters of workers whose slots have been released.
     pub(super) released: ReleasedCells,
 }
@@ -122,6 +125,7 @@ impl Header {
         self.layout.store(LAYOUT_VERSION, Relaxed);
         self.slot_size.store(SLOT_SIZE, Relaxed);
         self.slots.store(slots, Relaxed);
+        self.secret.store(create_secret(), Relaxed);
         self.magic.store(MAGIC, Relaxed);
     }
 
@@ -152,6 +156,11 @@ impl SlotCells {
     /// An unknown number means that something else has written the slot; it counts as gone.
     pub(crate) fn state(&self) -> WorkerState {
         WorkerState::from_number(self.state.load(Relaxed)).unwrap_or(WorkerState::Gone)
+    }
+
+    /// Whether a process has the slot.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.state() != WorkerState::Free
     }
 
     /// Reads the counters of the slot.
@@ -257,5 +266,5 @@ pub const BUCKETS: usize = 32;
 /// The first bytes of a board.
 const MAGIC: u64 = u64::from_be_bytes(*b"MONOCRS\0");
 /// The version of the layout in this file.
-const LAYOUT_VERSION: u32 = 1;
+const LAYOUT_VERSION: u32 = 2;
 const SLOT_SIZE: u32 = size_of::<SlotCells>() as u32;

@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 
 use super::cells::{Header, SlotCells};
+use super::sessions::{self, Bucket};
 
 /// Shared memory that holds a header and slots; unmapped at drop.
 pub(super) struct Mapping {
@@ -68,6 +69,21 @@ impl Mapping {
         unsafe {
             let first = self.start.add(size_of::<Header>()).cast::<SlotCells>();
             std::slice::from_raw_parts(first.as_ptr(), slots as usize)
+        }
+    }
+
+    /// The table of sessions, which follows the slots.
+    pub(super) fn sessions(&self, slots: u32) -> &[Bucket] {
+        let start = size_of::<Header>() + slots as usize * size_of::<SlotCells>();
+        assert!(
+            start + size_of::<Bucket>() * sessions::BUCKETS <= self.len,
+            "checked when created"
+        );
+        // SAFETY: in bounds as just checked; the sizes of header and slots are multiples of the
+        // buckets' alignment; any bytes are valid buckets, since they consist of atomics.
+        unsafe {
+            let first = self.start.add(start).cast::<Bucket>();
+            std::slice::from_raw_parts(first.as_ptr(), sessions::BUCKETS)
         }
     }
 

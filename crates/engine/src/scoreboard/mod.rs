@@ -9,6 +9,7 @@
 
 mod cells;
 mod mapping;
+mod sessions;
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -20,6 +21,7 @@ use cells::Header;
 pub(crate) use cells::SlotCells;
 pub use cells::{BUCKETS, WorkerState};
 use mapping::Mapping;
+pub use sessions::SessionHash;
 
 /// The scoreboard, mapped into this process. Clones share the mapping.
 #[derive(Clone)]
@@ -247,6 +249,11 @@ impl SlotRef {
         cells.accepted.fetch_add(1, Relaxed);
     }
 
+    /// Counts a connection that another worker has accepted and handed over.
+    pub fn connection_received(&self) {
+        self.cells().connections.fetch_add(1, Relaxed);
+    }
+
     /// Counts a closed connection. Called by the I/O thread.
     pub fn connection_closed(&self) {
         decrement(&self.cells().connections);
@@ -369,7 +376,9 @@ pub fn monotonic_us() -> u64 {
 }
 
 fn mapped_len(slots: u32) -> usize {
-    size_of::<Header>() + slots as usize * size_of::<SlotCells>()
+    size_of::<Header>()
+        + slots as usize * size_of::<SlotCells>()
+        + sessions::BUCKETS * size_of::<sessions::Bucket>()
 }
 
 fn invalid(message: String) -> io::Error {

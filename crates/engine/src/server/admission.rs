@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::connection::transfer::transfer_at_accept;
 use super::connection::{ConnectionPermit, TableEntry, abort_connection, serve};
 use super::context::Context;
 use crate::exchange::request_head::{Framing, RequestHead};
@@ -25,16 +26,21 @@ enum Victim {
 pub(crate) fn begin_connection(ctx: &Rc<Context>, accepted: AcceptedConnection) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
     let (verdict, share) = admit_connection(ctx, &accepted);
-    let permit = ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share);
+    let mut permit = ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share);
     if verdict == Verdict::Closed {
         drop(accepted);
         permit.emit_unserved();
         return ctx.handoff.descriptor_freed();
     }
+    if transfer_at_accept(ctx, &accepted) {
+        ctx.sockets.deregister(&accepted.fd);
+        return;
+    }
+    permit.set_proxied(accepted.transfer.as_ref().and_then(|transfer| transfer.proxied));
     let socket = RegisteredFd::new(accepted.fd, &ctx.sockets).into_socket(!unix);
     if !accepted.is_tls {
         let refusal = (verdict == Verdict::Refused).then_some(Refusal::Overloaded);
-        serve(permit, Stream::Plain(socket), refusal);
+        serve(permit, Stream::Plain(socket), accepted.transfer, refusal);
     } else if verdict == Verdict::Admitted {
         tls::begin_handshake(permit, socket);
     } else {

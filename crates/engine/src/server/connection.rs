@@ -24,6 +24,7 @@ pub(crate) mod request_body;
 pub(crate) mod response;
 pub(crate) mod socket_options;
 pub(crate) mod state;
+pub(crate) mod transfer;
 pub(crate) mod tunnel;
 pub(crate) mod websocket;
 
@@ -41,8 +42,10 @@ use crate::exchange::request_head::Framing;
 use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
 use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER};
+use crate::server::affinity::Destination;
 use crate::server::io_thread::alarms::start_clock;
 use crate::transport::stream::Stream;
+use crate::transport::transfer::Transfer;
 pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
 use error_response::RefusalState;
 pub(crate) use error_response::{is_refused_by_engine, write_application_response};
@@ -128,6 +131,11 @@ pub(crate) struct Connection {
     pub(crate) linger: usize,
     /// Whether the first bytes may still turn out to be the HTTP/2 preface (RFC 9113 section 3.4).
     pub(crate) awaits_preface: bool,
+    /// The worker that the request just released belongs to, if it is another one.
+    pub(crate) destination: Option<Destination>,
+    /// Whether the next request is served here, whatever session it belongs to: another worker has
+    /// transferred the connection for it.
+    pub(crate) is_transferred: bool,
     /// The HTTP/2 session, if the connection uses HTTP/2.
     pub(crate) http2: Option<Box<Session>>,
 }
@@ -190,6 +198,8 @@ impl Connection {
             is_client_done: false,
             linger: MAX_DRAIN,
             awaits_preface: false,
+            destination: None,
+            is_transferred: false,
             http2: None,
         };
         connection.awaits_preface =
@@ -355,9 +365,18 @@ impl Drop for Task {
     }
 }
 
-/// Spawns the task of a connection. With a `refusal`, the task only sends the error response.
-pub(crate) fn serve(permit: ConnectionPermit, stream: Stream, refusal: Option<Refusal>) {
+/// Spawns the task of a connection, which another worker may have transferred to this one. With a
+/// `refusal`, the task only sends the error response.
+pub(crate) fn serve(
+    permit: ConnectionPermit,
+    stream: Stream,
+    transfer: Option<Box<Transfer>>,
+    refusal: Option<Refusal>,
+) {
     let mut connection = Connection::new(permit, stream);
+    if let Some(transfer) = transfer {
+        connection.continue_transfer(&transfer);
+    }
     if let Some(refusal) = refusal {
         connection.refuse(refusal);
         connection.begin_flush();

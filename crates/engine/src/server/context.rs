@@ -25,6 +25,7 @@ use crate::runtime::executor::Executor;
 use crate::runtime::slot_map::SlotMap;
 use crate::runtime::sockets::SocketSet;
 use crate::runtime::wheel::TimerWheel;
+use crate::server::affinity::Affinity;
 use crate::server::connection::{BodyBuffering, ConnectionState, LogInfo, TableEntry};
 use crate::server::servers::Servers;
 use crate::transport::tls::Handshakes;
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub announces_at_accept: bool,
     /// Mailboxes between the loop, the acceptor thread and the JavaScript thread.
     pub handoff: Arc<Handoff>,
+    /// Sends connections to the workers that their sessions belong to; `None` without affinity.
+    pub affinity: Option<Affinity>,
     /// Events that have not been delivered to JavaScript yet.
     pub outbox: Outbox,
     /// The connections, and the exchanges of their requests.
@@ -128,6 +131,7 @@ impl Context {
         limits: Limits,
         announces_at_accept: bool,
         handoff: Arc<Handoff>,
+        affinity: Option<Affinity>,
         logs: RequestLogs,
         poll: mio::Poll,
     ) -> Self {
@@ -138,6 +142,7 @@ impl Context {
             announces_at_accept,
             outbox: Outbox::new(alarms.clone(), handoff.clone()),
             handoff,
+            affinity,
             tables: Tables::default(),
             pressure: Pressure {
                 admission: Admission::new(),

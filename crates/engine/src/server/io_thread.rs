@@ -33,6 +33,7 @@ use crate::runtime::handover::Signals;
 use crate::runtime::registrar::SocketRegistrar;
 use crate::runtime::thread_policy::use_batch_scheduling;
 use crate::scoreboard::Board;
+use crate::server::affinity::Affinity;
 use crate::server::context::Context;
 use crate::transport::listener::{
     Acceptor, AcceptorHandle, AcceptorOptions, WorkerSlot, describe_failure,
@@ -90,9 +91,11 @@ impl IoThread {
             None => WorkerSlot {
                 slot: Board::create(1)?.slot(1)?,
                 kick_fds: Vec::new(),
+                transfers: None,
                 is_oversubscribed: false,
             },
         };
+        let affinity = Affinity::open(&options.limits.settings.affinity, &worker_slot)?;
         let (slot, is_oversubscribed) = (worker_slot.slot.clone(), worker_slot.is_oversubscribed);
         options.ring.set_response_buffer(options.limits.settings.response_buffer_size as u32);
         let (poll, registrar) = SocketRegistrar::create()?;
@@ -118,8 +121,14 @@ impl IoThread {
         let (limits, announces_at_accept) = (options.limits, options.announces_at_accept);
         let logs = RequestLogs::new(options.access, options.statsd);
         let poll_fd = poll.as_raw_fd();
-        let context =
-            Rc::new(Context::new(limits, announces_at_accept, handoff.clone(), logs, poll));
+        let context = Rc::new(Context::new(
+            limits,
+            announces_at_accept,
+            handoff.clone(),
+            affinity,
+            logs,
+            poll,
+        ));
         let mode = options.loop_mode;
         if mode == LoopMode::Movable && is_oversubscribed {
             // This is the JavaScript thread, which runs the loop as long as it is calm.

@@ -1,6 +1,7 @@
 //! Connections, the I/O thread that serves them, and its shutdown. This wing combines all others.
 
 pub(crate) mod admission;
+pub(crate) mod affinity;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub mod io_thread;

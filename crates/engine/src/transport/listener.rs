@@ -7,8 +7,10 @@
 
 mod accept;
 mod acceptor;
+mod backoff;
 mod balancer;
 mod bind;
+mod inbox;
 mod poller;
 
 use std::collections::VecDeque;
@@ -27,9 +29,11 @@ pub use bind::{
     LocalAddress, TcpOptions, adopt_listener, bind_tcp, bind_unix, count_pending_connections,
     listen_on, local_address,
 };
+pub(crate) use poller::duplicate;
 
 use crate::runtime::executor::AbortOnPanic;
 use crate::scoreboard::{Board, SlotRef};
+use crate::transport::transfer::{Transfer, WorkerTransfers};
 use acceptor::AcceptLoop;
 
 /// An accepted connection: non-blocking, closed on exec and, over TCP, without Nagle's delay.
@@ -43,6 +47,8 @@ pub struct AcceptedConnection {
     pub is_tls: bool,
     /// The address of the client.
     pub peer: PeerAddr,
+    /// Set if another worker has accepted the connection and transferred it to this one.
+    pub transfer: Option<Box<Transfer>>,
 }
 
 /// The address of a client.
@@ -80,6 +86,8 @@ pub struct WorkerSlot {
     /// The event descriptors of all slots, in order; they must stay open. Empty if each worker has
     /// a listener of its own (`SO_REUSEPORT`): no other worker could take its connections.
     pub kick_fds: Vec<RawFd>,
+    /// How connections move between the workers; `None` without session affinity.
+    pub transfers: Option<WorkerTransfers>,
     /// Whether the workers have more busy threads than processors. Then this worker's I/O thread
     /// uses batch scheduling, so that it preempts none of them.
     pub is_oversubscribed: bool,

@@ -4,3 +4,4 @@ pub mod listener;
 pub(crate) mod socket_queues;
 pub(crate) mod stream;
 pub mod tls;
+pub mod transfer;

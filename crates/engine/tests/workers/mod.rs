@@ -92,7 +92,12 @@ pub fn work() -> ! {
     let listener = unsafe { OwnedFd::from_raw_fd(FIRST_FD + 1) };
     let kick_fds = (FIRST_FD + 2..).take(SLOTS as usize).collect();
     let options = AcceptorOptions {
-        worker_slot: Some(WorkerSlot { slot: slot.clone(), kick_fds, is_oversubscribed: false }),
+        worker_slot: Some(WorkerSlot {
+            slot: slot.clone(),
+            kick_fds,
+            transfers: None,
+            is_oversubscribed: false,
+        }),
         lifeline: None,
         max_in_flight: u32::MAX,
         on_orphaned: Box::new(|| {}),

@@ -88,6 +88,8 @@ pub(crate) struct Exchange {
     pub(crate) ahead: usize,
     /// State of the tunnel; `None` until JavaScript takes over the connection.
     pub(crate) tunnel: Option<Box<Tunnel>>,
+    /// Whether the response may name a new session that this worker then owns.
+    pub(crate) may_create_session: bool,
     /// Data for the access log line; `None` if there is no access log.
     pub(crate) log_info: Option<Box<LogInfo>>,
 }
@@ -191,6 +193,10 @@ impl Exchange {
             is_upgrade_undecided: head.is_upgrade,
             ahead: 0,
             tunnel: None,
+            may_create_session: ctx
+                .affinity
+                .as_ref()
+                .is_some_and(|affinity| affinity.may_create_session(head, bytes)),
             log_info,
         }
     }

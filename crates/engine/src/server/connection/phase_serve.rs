@@ -49,7 +49,8 @@ impl Connection {
             }
         }
         // While the client does not read its responses, no further request passes the guard.
-        self.waits_for_reader = !has_exchange && shared.write_queue.borrow().len() > READ_AHEAD;
+        let max_unsent = if shared.ctx.affinity.is_some() { 0 } else { READ_AHEAD };
+        self.waits_for_reader = !has_exchange && shared.write_queue.borrow().len() > max_unsent;
         if self.waits_for_reader {
             return Turn::Wait;
         }
@@ -187,7 +188,15 @@ impl Connection {
                 Progress::Head => {
                     // The bytes after an upgrade request are a body only if JavaScript declines the
                     // upgrade.
-                    if self.guard.is_complete() || head.is_upgrade {
+                    // The state of TLS cannot leave the process.
+                    if let Some(affinity) = &shared.ctx.affinity
+                        && !std::mem::take(&mut self.is_transferred)
+                        && !self.stream.is_secure()
+                    {
+                        let peer = shared.peer.get();
+                        self.destination = affinity.destination_of(&head, &message.head, peer);
+                    }
+                    if self.guard.is_complete() || head.is_upgrade || self.destination.is_some() {
                         break;
                     }
                 }
@@ -207,6 +216,9 @@ impl Connection {
         if self.guard.is_awaiting_head() {
             // Only empty lines or a PROXY protocol header have arrived.
             return Turn::Again;
+        }
+        if let Some(destination) = self.destination.take() {
+            return self.transfer(destination);
         }
         self.shared.keep_upgrade_bytes(self.read_buffer.unread());
         self.half_close_noticed_at = None;

@@ -42,6 +42,7 @@ impl ResponseSink for ConnectionState {
             if closes {
                 self.closes_after_response.set(true);
             }
+            exchange.learn_from_fields(ctx, head.fields);
             exchange.status = head.status;
             exchange.has_no_body = head.flags.has_no_body();
             exchange.is_chunked = head.flags.sends_chunks() && !exchange.has_no_body;
@@ -79,6 +80,7 @@ impl ResponseSink for ConnectionState {
                 self.write_queue.borrow_mut().append(|out| out.extend_from_slice(&bytes[..count]));
                 return self.close_websocket_at_boundary(exchange);
             }
+            exchange.learn_from_body(&self.ctx, bytes);
             if !exchange.count_response_bytes(bytes.len()) {
                 return;
             }
@@ -163,6 +165,7 @@ impl ConnectionState {
                 self.write_queue.borrow_mut().push(bytes.slice(..count));
                 return self.close_websocket_at_boundary(exchange);
             }
+            exchange.learn_from_body(&self.ctx, &bytes);
             if !exchange.count_response_bytes(bytes.len()) {
                 return;
             }

@@ -7,12 +7,21 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use socket2::SockAddr;
 
-use super::PeerAddr;
+use super::{AcceptedConnection, PeerAddr};
+
+/// A listening socket of an acceptor.
+pub(super) struct Listener {
+    pub(super) fd: OwnedFd,
+    pub(super) server_id: u32,
+    pub(super) is_tls: bool,
+    /// The number of connections accepted from this listener.
+    pub(super) accepted: u64,
+}
 
 /// The result of one accept.
 pub(super) enum AcceptOutcome {
-    /// A connection and the address of its client.
-    Connection(OwnedFd, PeerAddr),
+    /// A connection.
+    Connection(AcceptedConnection),
     /// The queue is empty.
     Empty,
     /// The connection failed before it was accepted; the next one may succeed.
@@ -23,22 +32,30 @@ pub(super) enum AcceptOutcome {
     Dead(io::Error),
 }
 
-/// Accepts one connection from the queue.
-pub(super) fn accept(listener: &OwnedFd) -> AcceptOutcome {
-    // SAFETY: the closure gets a buffer and its length; `accept4` writes no more than that and
-    // returns how much it wrote.
-    let result = unsafe {
-        SockAddr::try_init(|storage, len| match accept_raw(listener, storage.cast(), len) {
-            fd if fd < 0 => Err(io::Error::last_os_error()),
-            fd => Ok(OwnedFd::from_raw_fd(fd)),
-        })
-    };
-    match result {
-        Ok((fd, address)) => match address.as_socket() {
-            Some(peer) => AcceptOutcome::Connection(fd, PeerAddr::Ip(peer)),
-            None => AcceptOutcome::Connection(fd, PeerAddr::Unix),
-        },
-        Err(error) => classify_error(error),
+impl Listener {
+    /// Accepts one connection from the queue.
+    pub(super) fn accept(&mut self) -> AcceptOutcome {
+        // SAFETY: the closure gets a buffer and its length; `accept4` writes no more than that and
+        // returns how much it wrote.
+        let result = unsafe {
+            SockAddr::try_init(|storage, len| match accept_raw(&self.fd, storage.cast(), len) {
+                fd if fd < 0 => Err(io::Error::last_os_error()),
+                fd => Ok(OwnedFd::from_raw_fd(fd)),
+            })
+        };
+        match result {
+            Ok((fd, address)) => {
+                self.accepted += 1;
+                AcceptOutcome::Connection(AcceptedConnection {
+                    fd,
+                    server_id: self.server_id,
+                    is_tls: self.is_tls,
+                    peer: address.as_socket().map_or(PeerAddr::Unix, PeerAddr::Ip),
+                    transfer: None,
+                })
+            }
+            Err(error) => classify_error(error),
+        }
     }
 }
 

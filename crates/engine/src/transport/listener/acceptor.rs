@@ -1,13 +1,15 @@
 //! The loop of the acceptor thread: it accepts the connections that the balancer allows.
 
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::accept::{AcceptOutcome, accept};
+use super::accept::{AcceptOutcome, Listener};
+use super::backoff::Backoff;
 use super::balancer::{Balancer, Decision, KICK_TIMEOUT_US, KickOutcome, is_stopped};
+use super::inbox::Inbox;
 use super::poller::{self, Poller, Ready};
 use super::{AcceptedConnection, AcceptorCommand, AcceptorOptions, CommandQueue};
 use crate::runtime::thread_policy::use_batch_scheduling;
@@ -19,6 +21,8 @@ pub(super) struct AcceptLoop {
     poller: Poller,
     slot: SlotRef,
     balancer: Balancer,
+    /// Receives connections that other workers transfer to this one.
+    inbox: Option<Inbox>,
     /// The kick descriptors of all slots, in order; empty without a balancer.
     kick_fds: Vec<RawFd>,
     listeners: Vec<Listener>,
@@ -27,24 +31,13 @@ pub(super) struct AcceptLoop {
     is_paused: bool,
     /// Since when a connection has been left to other workers, in microseconds.
     left_since_us: Option<u64>,
-    /// The time until which a lack of descriptors or memory is not reported again, in microseconds.
-    errors_silent_until_us: u64,
-    /// The pause after the next failure for lack of descriptors or memory.
-    backoff_ms: u64,
+    backoff: Backoff,
     /// The listener to start with, so that a busy one does not starve the others.
     next_listener: usize,
     on_accepted: Box<dyn Fn(Vec<AcceptedConnection>) + Send>,
     on_orphaned: Box<dyn Fn() + Send>,
     on_error: Box<dyn Fn(io::Error) + Send>,
     on_shortage: Box<dyn Fn() + Send>,
-}
-
-struct Listener {
-    fd: OwnedFd,
-    server_id: u32,
-    is_tls: bool,
-    /// The number of connections accepted from this listener.
-    accepted: u64,
 }
 
 /// Whether the listeners are polled.
@@ -83,27 +76,30 @@ impl AcceptLoop {
         commands: Arc<CommandQueue>,
         on_accepted: Box<dyn Fn(Vec<AcceptedConnection>) + Send>,
     ) -> io::Result<Self> {
-        let kick_fds =
-            options.worker_slot.map(|worker_slot| worker_slot.kick_fds).unwrap_or_default();
+        let (kick_fds, transfers) = match options.worker_slot {
+            Some(worker_slot) => (worker_slot.kick_fds, worker_slot.transfers),
+            None => (Vec::new(), None),
+        };
         if !kick_fds.is_empty() && kick_fds.len() != slot.board().slots() as usize {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "each slot needs one kick"));
         }
         let own_kick = kick_fds.get(slot.index()).map(|fd| poller::duplicate(*fd)).transpose()?;
+        let inbox = transfers.map(|transfers| Inbox::open(transfers.inbox)).transpose()?;
         let lifeline = options.lifeline.map(poller::duplicate).transpose()?;
         let balancer = Balancer::new(slot.clone(), options.max_in_flight, is_stopped);
         balancer.set_accept_paused(true);
         Ok(Self {
             commands,
-            poller: Poller::new(wake_receiver, own_kick, lifeline)?,
+            poller: Poller::new(wake_receiver, own_kick, inbox.as_ref().map(Inbox::fd), lifeline)?,
             slot,
             balancer,
+            inbox,
             kick_fds,
             listeners: Vec::new(),
             phase: AcceptPhase::Idle,
             is_paused: false,
             left_since_us: None,
-            errors_silent_until_us: 0,
-            backoff_ms: MIN_BACKOFF_MS,
+            backoff: Backoff::new(),
             next_listener: 0,
             on_accepted,
             on_orphaned: options.on_orphaned,
@@ -126,6 +122,9 @@ impl AcceptLoop {
             self.balancer.acknowledge_kicks();
             if ready.has_commands && !self.run_commands() {
                 return;
+            }
+            if ready.has_transfers {
+                self.receive_transfers();
             }
             if ready.is_orphaned {
                 self.close(|_| true);
@@ -198,7 +197,7 @@ impl AcceptLoop {
         let mut batch = Vec::new();
         let end = self.fill_batch(&mut batch);
         if !batch.is_empty() {
-            self.backoff_ms = MIN_BACKOFF_MS;
+            self.backoff.reset();
             (self.on_accepted)(batch);
         }
         match end {
@@ -242,18 +241,11 @@ impl AcceptLoop {
             if let Some(end) = self.check_balancer() {
                 return end;
             }
-            let Listener { fd, server_id, is_tls, accepted } = &mut self.listeners[index];
-            match accept(fd) {
-                AcceptOutcome::Connection(fd, peer) => {
-                    *accepted += 1;
+            match self.listeners[index].accept() {
+                AcceptOutcome::Connection(connection) => {
                     // Before the next decision, of this process and of all others.
                     self.slot.connection_opened();
-                    batch.push(AcceptedConnection {
-                        fd,
-                        server_id: *server_id,
-                        is_tls: *is_tls,
-                        peer,
-                    });
+                    batch.push(connection);
                 }
                 // Another worker has accepted it.
                 AcceptOutcome::Empty => empty += 1,
@@ -308,19 +300,29 @@ impl AcceptLoop {
         }
     }
 
+    /// Receives the connections that other workers have transferred to this one.
+    fn receive_transfers(&mut self) {
+        let Some(inbox) = &mut self.inbox else { return };
+        let batch = inbox.take(MAX_BATCH_CONNECTIONS, &self.on_error);
+        for _ in &batch {
+            self.slot.connection_received();
+        }
+        if !batch.is_empty() {
+            (self.on_accepted)(batch);
+        }
+    }
+
     fn back_off(&mut self, error: io::Error) {
         self.disarm();
         self.balancer.set_accept_paused(true);
-        let now_us = monotonic_us();
-        if self.errors_silent_until_us <= now_us {
-            self.errors_silent_until_us = now_us + ERROR_INTERVAL_US;
+        let (until_us, is_reported) = self.backoff.fail(monotonic_us());
+        if is_reported {
             (self.on_error)(error);
         }
         self.kick_other_if_pending();
         self.commands.is_exhausted.store(true, Relaxed);
         (self.on_shortage)();
-        self.phase = AcceptPhase::Exhausted { until_us: now_us + self.backoff_ms * 1_000 };
-        self.backoff_ms = (self.backoff_ms * 2).min(MAX_BACKOFF_MS);
+        self.phase = AcceptPhase::Exhausted { until_us };
     }
 
     fn close(&mut self, which: impl Fn(&Listener) -> bool) {
@@ -392,9 +394,3 @@ const MAX_LEAVE_AHEAD_US: u64 = 20_000;
 const MAX_LEAVE_SLOW_US: u64 = 100_000;
 /// The longest wait before the queues are examined without an event, in microseconds.
 const MAX_WAIT_US: u64 = 1_000_000;
-/// The shortest time between reports of a lack of descriptors or memory, in microseconds.
-const ERROR_INTERVAL_US: u64 = 10_000_000;
-/// The first pause after a lack of descriptors or memory, in milliseconds; each next one doubles.
-const MIN_BACKOFF_MS: u64 = 50;
-/// The longest pause after a lack of descriptors or memory, in milliseconds.
-const MAX_BACKOFF_MS: u64 = 1_000;

@@ -21,6 +21,8 @@ pub(super) use fallback::Poller;
 pub(super) struct Ready {
     /// Whether commands are pending.
     pub(super) has_commands: bool,
+    /// Whether other workers have transferred connections to this one.
+    pub(super) has_transfers: bool,
     /// Whether the other end of the lifeline is closed: the arbiter has exited.
     pub(super) is_orphaned: bool,
 }
@@ -50,7 +52,7 @@ pub(super) fn drain(fd: &impl AsRawFd) {
 }
 
 /// Duplicates a descriptor that is known only by number.
-pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; a descriptor that is not negative is new and ours.
     unsafe {
         let new = check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0))?;
@@ -92,6 +94,7 @@ mod epoll {
         pub(in super::super) fn new(
             wake_receiver: UnixStream,
             kick: Option<OwnedFd>,
+            inbox: Option<&OwnedFd>,
             lifeline: Option<OwnedFd>,
         ) -> io::Result<Self> {
             // SAFETY: no pointers; a descriptor that is not negative is new and ours.
@@ -101,6 +104,9 @@ mod epoll {
             poller.add(&poller.wake_receiver, libc::EPOLLIN, COMMANDS)?;
             if let Some(kick) = &poller.kick {
                 poller.add(kick, libc::EPOLLIN, KICK)?;
+            }
+            if let Some(inbox) = inbox {
+                poller.add(inbox, libc::EPOLLIN, INBOX)?;
             }
             if let Some(lifeline) = &poller.lifeline {
                 // Not EPOLLIN: data on the lifeline is for JavaScript.
@@ -143,6 +149,7 @@ mod epoll {
                         ready.has_commands = true;
                         drain(&self.wake_receiver);
                     }
+                    INBOX => ready.has_transfers = true,
                     KICK => self.kick.iter().for_each(drain),
                     LIFELINE => {
                         ready.is_orphaned = true;
@@ -177,6 +184,7 @@ mod epoll {
     const KICK: u64 = 1;
     const LIFELINE: u64 = 2;
     const LISTENER: u64 = 3;
+    const INBOX: u64 = 4;
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -191,10 +199,11 @@ mod fallback {
     }
 
     impl Poller {
-        /// Without event descriptors there are no kicks.
+        /// There are no kicks, and no connections from other workers.
         pub(in super::super) fn new(
             wake_receiver: UnixStream,
             _kick: Option<OwnedFd>,
+            _inbox: Option<&OwnedFd>,
             lifeline: Option<OwnedFd>,
         ) -> io::Result<Self> {
             Ok(Self { wake_receiver, lifeline })
@@ -220,6 +229,7 @@ mod fallback {
             poll(&mut polled, timeout_ms.unwrap_or(-1))?;
             let ready = Ready {
                 has_commands: polled[0].revents != 0,
+                has_transfers: false,
                 is_orphaned: fixed == 2 && polled[1].revents != 0,
             };
             if ready.has_commands {

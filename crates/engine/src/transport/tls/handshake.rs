@@ -237,7 +237,7 @@ impl HandshakeTask {
 
     fn start_serving(&mut self, stream: Stream, refusal: Option<Refusal>) {
         if let Some(permit) = self.permit.take() {
-            connection::serve(permit, stream, refusal);
+            connection::serve(permit, stream, None, refusal);
         }
     }
 }
