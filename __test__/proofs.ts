@@ -17,6 +17,10 @@ const LIMITS = `${ENGINE}/limits.rs`
 export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   config: proof('settings/file.spec.ts', 'is loaded, and loaded again after a change'),
   app: proof('worker/app.spec.ts', 'is split'),
+  app_args: proof(
+    `${P}/main-module.spec.ts`,
+    'process.argv has the arguments of the application',
+  ),
   bind: proof(`${P}/binds.spec.ts`, 'addresses come and go, the one that stays loses nothing'),
   listen_port: proof(
     `${P}/extra-listeners.spec.ts`,

@@ -47,6 +47,24 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) ${serve(`'main'`)}`,
   ],
 ]
 
+for (const settings of ['app.cjs -b 127.0.0.1:0 -- --port 1 -w -- x', '-c settings.mjs']) {
+  test(`process.argv has the arguments of the application (${settings})`, async (t) => {
+    const files = {
+      'app.cjs': 'module.exports = (req, res) => res.end(JSON.stringify(process.argv.slice(1)))',
+      'settings.mjs': `export default {
+        app: 'app.cjs',
+        bind: '127.0.0.1:0',
+        app_args: ['--port', '1', '-w', '--', 'x'],
+      }`,
+    }
+    const env = { MONOCEROS_LOGLEVEL: 'debug' }
+    const program = await startProgram(t, { files, args: settings.split(' '), env }).ready(1)
+    const [file, ...args] = JSON.parse((await program.get()).body)
+    t.regex(file, /app\.cjs$/)
+    t.deepEqual(args, ['--port', '1', '-w', '--', 'x'])
+  })
+}
+
 for (const [title, file, source, expected] of PROGRAMS) {
   test.serial(`a program is started that looks at ${title}`, async (t) => {
     const target = file.replace('link', 'target')

@@ -25,7 +25,7 @@ test('--help begins with the usage and ends with the sources of settings', (t) =
   const [head, ...sections] = helpText().split(/\n\n(?=[A-Z][\w/ ]+:\n)/)
   t.is(
     head,
-    `Usage: monoceros [OPTIONS] APP
+    `Usage: monoceros [OPTIONS] APP [-- ARGUMENTS]
 
 Serves a Node.js application in supervised worker processes.
 APP is FILE, DIRECTORY or FILE:EXPORT, as in ./app.js, . or ./server.js:app.

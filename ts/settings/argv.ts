@@ -30,6 +30,8 @@ export interface CommandLine {
 
 export const HELP_FLAGS = ['-h', '--help'] as const
 export const VERSION_FLAGS = ['-v', '--version'] as const
+/** What follows is for the application, as with npm and pm2. */
+const END_OF_FLAGS = '--'
 
 /** Parses arguments. `where` follows the name of a flag in messages, as in `--workers in FILE`. */
 export function parseArgv(argv: readonly string[], where = ''): CommandLine {
@@ -54,13 +56,19 @@ export function parseArgv(argv: readonly string[], where = ''): CommandLine {
       })
     }
   }
-  parse(program, argv.map(withBareValue))
+  const end = argv.indexOf(END_OF_FLAGS)
+  const own = end < 0 ? argv : argv.slice(0, end)
+  parse(program, own.map(withBareValue))
 
   const given = [...texts].map(([name, { flag, values }]): SettingEntry => {
     return { name, value: valueIn(rowOf(name), values), subject: flag + where }
   })
   const app = program.args[0]
   if (app !== undefined) given.push({ name: 'app', value: app, subject: `the application${where}` })
+  if (end >= 0) {
+    const subject = `the arguments after ${END_OF_FLAGS}${where}`
+    given.push({ name: 'app_args', value: argv.slice(end + 1), subject })
+  }
   return { help: asked.has('help'), version: asked.has('version'), given }
 }
 
@@ -113,7 +121,10 @@ function parse(program: CommandType, argv: readonly string[]): void {
 function usageError({ code, message }: CommanderErrorType, args: readonly string[]): Error {
   if (code === 'commander.excessArguments') {
     const extra = args.slice(1).join(' ')
-    return monocerosError('ERR_FLAG_USAGE', `unexpected "${extra}" after the application`)
+    return monocerosError(
+      'ERR_FLAG_USAGE',
+      `unexpected "${extra}" after the application; its own arguments follow "--"`,
+    )
   }
   const quoted = /'(?<flags>-[^']*)'/.exec(message)?.groups?.flags ?? ''
   if (code === 'commander.optionMissingArgument') {

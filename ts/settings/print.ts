@@ -13,7 +13,7 @@ import { wrapWords } from './wrap.ts'
 const HELP_COLUMNS = 100
 const FLAGS_COLUMNS = 38
 
-const HEAD = `Usage: monoceros [OPTIONS] APP
+const HEAD = `Usage: monoceros [OPTIONS] APP [-- ARGUMENTS]
 
 Serves a Node.js application in supervised worker processes.
 APP is FILE, DIRECTORY or FILE:EXPORT, as in ./app.js, . or ./server.js:app.

@@ -35,13 +35,17 @@ export function parseApplicationPath(app: string): ApplicationPath {
 }
 
 /** Loads the application; throws ERR_APP_MISSING or ERR_APP_BROKEN. */
-export async function loadApplication(app: string, directory: string): Promise<LoadedApplication> {
+export async function loadApplication(
+  app: string,
+  directory: string,
+  args: readonly string[] = [],
+): Promise<LoadedApplication> {
   const { path, exportName } = parseApplicationPath(app)
   const file = findFile(resolve(directory, path))
   if (file === undefined) {
     throw monocerosError('ERR_APP_MISSING', app, describeMissing(resolve(directory, path)))
   }
-  setMainModule(file)
+  setMainModule(file, args)
   try {
     return { exports: await loadModule(file), exportName }
   } catch (thrown) {

@@ -34,7 +34,11 @@ export async function loadTarget(
     createExtraHandle: (server, call, flags) => extraServers.createHandle(server, call, flags),
   })
   const baseline = countResourcesAtStart()
-  const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)
+  const { exports, exportName } = await loadApplication(
+    config.app ?? '',
+    config.chdir,
+    config.app_args,
+  )
   const detect = async () => ({
     exports,
     target: await detectTarget(exports, {

@@ -23,9 +23,9 @@ interface LoadedSource {
 
 const DECODER = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** Makes `file` the main module; call before it is loaded. */
-export function setMainModule(file: string): void {
-  process.argv[1] = file
+/** Makes `file` the main module with these arguments; call before it is loaded. */
+export function setMainModule(file: string, args: readonly string[]): void {
+  process.argv.splice(1, Number.POSITIVE_INFINITY, file, ...args)
   const path = realpathSync(file)
   defineRequireMain(path)
   // A file that does not use `import.meta.main` is loaded unchanged.

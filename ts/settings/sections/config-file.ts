@@ -1,5 +1,5 @@
 /** The settings of "Config File". */
-import { orNull, text } from '../kinds.ts'
+import { orNull, text, textList } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
 export const CONFIG_FILE_ROWS = {
@@ -30,5 +30,15 @@ export const CONFIG_FILE_ROWS = {
       'The path is relative to chdir. ' +
       'Without EXPORT, the application is the default export (module.exports of a CommonJS ' +
       'module) or the server that the file starts with listen().',
+  },
+  app_args: {
+    section: 'Config File',
+    kind: textList('TEXT'),
+    default: [],
+    status: 'supported',
+    readBy: 'worker',
+    doc:
+      'Arguments for the application, which it finds in process.argv from the third element on. ' +
+      'On the command line they follow a "--" after the application.',
   },
 } as const satisfies Record<string, Row>
