@@ -22,6 +22,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     'the application sees its worker, its instance, the port and no channel of node',
   ),
   listening: proof(`${P}/systemd.spec.ts`, 'serves the socket of systemd instead of bind'),
+  servingMetrics: proof(`${P}/metrics.spec.ts`, 'the page counts requests, in both formats'),
   usingEngine: proof(
     `${P}/blocked.spec.ts`,
     'without the addon a JavaScript thread finds the place',

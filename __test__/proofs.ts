@@ -256,6 +256,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     `${P}/statsd.spec.ts`,
     'statsd counts every request, its status and its duration',
   ),
+  metrics_bind: proof(`${P}/metrics.spec.ts`, 'the page counts requests, in both formats'),
   enable_backlog_metric: proof(
     `${P}/statsd.spec.ts`,
     'the backlog in the kernel is reported every second',

@@ -15,11 +15,13 @@ import {
 } from '../__test__/proofs.ts'
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
 import { renderHooksPage } from '../ts/hooks/docs.ts'
+import { renderMetricsPage } from '../ts/metrics/docs.ts'
 import { gunicornPage, type Proofs } from '../ts/settings/gunicorn-page.ts'
 import { exampleText, listItem, paragraph } from '../ts/settings/markdown.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/settings-page.ts'
 import { isMain } from './command.ts'
 import { rustSettings, typescriptSettings } from './gen-engine-settings.ts'
+import { rustMetricsLayout } from './gen-metrics.ts'
 import { rustWire } from './gen-wire.ts'
 
 /** Every generated file, with the function that renders its text. */
@@ -30,11 +32,13 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
     text: () => `${JSON.stringify(settingsSchema(), null, 2)}\n`,
   },
   { path: 'docs/hooks.md', text: () => signed('ts/hooks/table.ts', renderHooksPage()) },
+  { path: 'docs/metrics.md', text: () => signed('ts/metrics/table.ts', renderMetricsPage()) },
   { path: 'docs/gunicorn.md', text: () => signed('ts/settings/table.ts', gunicornPage(PROOFS)) },
   { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
   { path: 'crates/engine/src/pressure/settings.rs', text: rustSettings },
   { path: 'ts/engine/settings.ts', text: typescriptSettings },
   { path: 'crates/engine/src/bridge/wire.rs', text: rustWire },
+  { path: 'crates/engine/src/scoreboard/layout.rs', text: rustMetricsLayout },
 ]
 
 const PROOFS: Proofs = {

@@ -5,6 +5,7 @@
 
 import type { HookName } from './hooks/table.ts'
 import type { CollectorAddresses } from './log/collectors.ts'
+import type { RuntimeReport } from './metrics/worker-report.ts'
 import type { Config } from './settings/config.ts'
 import type { SignalName } from './signals.ts'
 import type { TlsMaterial } from './tls/material.ts'
@@ -61,6 +62,12 @@ export type ArbiterMessage =
   /** The code has changed (setting `reload`): exit soon. */
   | { readonly type: 'restart' }
   | TlsUpdateMessage
+  | CollectMetricsMessage
+
+/** Send a report for the page of metrics. */
+export interface CollectMetricsMessage {
+  readonly type: 'collectMetrics'
+}
 
 /** New TLS files and ticket secrets, for connections that begin from now on. */
 export interface TlsUpdateMessage {
@@ -169,6 +176,8 @@ export type WorkerMessage =
       readonly isComplete: boolean
       readonly failure?: string
     }
+  /** The reply to `collectMetrics`. */
+  | { readonly type: 'metrics'; readonly runtime: RuntimeReport }
   /** The event loop turns. Sent only where the counters are not in the shared page. */
   | { readonly type: 'heartbeat'; readonly counters: WorkerCounters }
   /**

@@ -1,5 +1,6 @@
 // The scoreboard through the addon: two mappings of one board, and numbers that are wrong.
 
+import { JAVASCRIPT_CELLS, LOOP_CELLS } from '../../ts/metrics/cells.ts'
 import { addon, testNative } from './addon.ts'
 
 testNative('a worker writes its slot and the arbiter reads it', (t) => {
@@ -13,7 +14,7 @@ testNative('a worker writes its slot and the arbiter reads it', (t) => {
   const { beatAgeMs, ...slot } = arbiter.read(2)
   t.true(beatAgeMs >= 0 && beatAgeMs < 10_000)
   const counts = { connections: 0, inFlight: 0, requests: 0, bytesIn: 0, bytesOut: 0 }
-  t.deepEqual(slot, { generation: 1, pid: 41, state: 2, ...counts, status: [0, 0, 0, 0, 0] })
+  t.deepEqual(slot, { generation: 1, pid: 41, state: 2, ...counts })
 })
 
 testNative('a slot is used again with a new generation, after its release', (t) => {
@@ -34,11 +35,17 @@ testNative('each slot has a descriptor to be kicked by, where the system has the
   t.notThrows(() => board.kickAll())
 })
 
-testNative('totals begin at zero and have their histograms', (t) => {
-  const totals = addon().Scoreboard.create(2).totals()
-  t.deepEqual([totals.requests, totals.accepted, totals.latencySumUs], [0, 0, 0])
-  t.is(totals.latencyBuckets.length, 32)
-  t.is(totals.latencyBuckets.length, 32)
+testNative('totals and metrics begin at zero', (t) => {
+  const board = addon().Scoreboard.create(2)
+  t.deepEqual(board.totals(), { accepted: 0, requests: 0, bytesIn: 0, bytesOut: 0 })
+  const cells = LOOP_CELLS + JAVASCRIPT_CELLS
+  t.is(board.seriesKeys().length, 1, 'the one for series that do not fit')
+  for (const slot of [0, 1, 2]) {
+    const metrics = board.readMetrics(slot, 1)
+    t.is(metrics.length, cells + 16)
+    t.true(metrics.every((value) => value === 0))
+  }
+  t.throws(() => board.readMetrics(3, 1), { code: 'ERR_INVALID_ARG_VALUE' })
 })
 
 testNative('wrong numbers are errors', (t) => {

@@ -3,8 +3,9 @@
 
 use std::io;
 
-use monoceros_engine::scoreboard::{Board, Counters, LatencyHistogram, SlotRef, WorkerState};
+use monoceros_engine::scoreboard::{Board, Counters, SlotRef, WorkerState};
 use monoceros_engine::transport::transfer::TransferSockets;
+use napi::bindgen_prelude::Float64Array;
 use napi_derive::napi;
 
 use crate::system_error::system_error;
@@ -47,8 +48,6 @@ pub struct SlotView {
     pub bytes_in: f64,
     /// Number of bytes sent in responses.
     pub bytes_out: f64,
-    /// Number of completed requests by class of status, 1xx to 5xx.
-    pub status: Vec<f64>,
 }
 
 /// Sum of the counters of all running workers and all released slots.
@@ -62,13 +61,6 @@ pub struct Totals {
     pub bytes_in: f64,
     /// Number of bytes sent in responses.
     pub bytes_out: f64,
-    /// Number of completed requests by class of status, 1xx to 5xx.
-    pub status: Vec<f64>,
-    /// Sum of the times from the head of a request to the end of its response, in microseconds.
-    pub latency_sum_us: f64,
-    /// Numbers of requests by duration. Bucket i counts requests below 2^i microseconds that no
-    /// lower bucket counts. The last bucket counts all slower ones.
-    pub latency_buckets: Vec<f64>,
 }
 
 #[napi]
@@ -188,40 +180,60 @@ impl Scoreboard {
             requests: view.counters.requests as f64,
             bytes_in: view.counters.bytes_in as f64,
             bytes_out: view.counters.bytes_out as f64,
-            status: to_floats(&view.counters.status),
         })
     }
 
     /// Returns the sum of the counters of all running workers and all released slots.
     #[napi(catch_unwind)]
     pub fn totals(&self) -> Totals {
-        let Counters { accepted, requests, bytes_in, bytes_out, status, latency } =
-            self.board.totals();
+        let Counters { accepted, requests, bytes_in, bytes_out } = self.board.totals();
         Totals {
             accepted: accepted as f64,
             requests: requests as f64,
             bytes_in: bytes_in as f64,
             bytes_out: bytes_out as f64,
-            status: to_floats(&status),
-            latency_sum_us: latency.sum_us as f64,
-            latency_buckets: to_floats(&latency.buckets),
         }
+    }
+
+    /// Returns the numbers of the series of requests in the order of their indices: status code in
+    /// the lowest 12 bits, then 8 bits for the method, then the protocol.
+    #[napi(catch_unwind)]
+    pub fn series_keys(&self) -> Vec<u32> {
+        self.board.series_keys()
+    }
+
+    /// Returns the metrics of a slot, or with 0 those of all released slots: the cells of the
+    /// metrics table, then the buckets and the sum of each of the first `series` series.
+    #[napi(catch_unwind)]
+    pub fn read_metrics(&self, slot: u32, series: u32) -> napi::Result<Float64Array, String> {
+        self.board
+            .read_metrics(slot, series as usize)
+            .map(|values| values.into_iter().map(|value| value as f64).collect::<Vec<_>>().into())
+            .map_err(|error| scoreboard_error(&error))
+    }
+
+    /// Publishes the wanted number of workers and whether the server is about to stop, for the
+    /// health checks of the workers. It counts as the arbiter's heartbeat.
+    #[napi(catch_unwind)]
+    pub fn publish_server_state(&self, wanted_workers: u32, is_stopping: bool) {
+        self.board.publish_server_state(wanted_workers, is_stopping);
+    }
+
+    /// Adds the totals of the scoreboard of an earlier arbiter, whose processes have exited.
+    #[napi(catch_unwind)]
+    pub fn absorb_board(&self, earlier: &Scoreboard) {
+        self.board.absorb_board(&earlier.board);
     }
 
     /// Adds the totals of an earlier arbiter, so that the totals continue across an upgrade.
     #[napi(catch_unwind)]
     pub fn absorb(&self, earlier: Totals) {
-        let Totals { accepted, requests, bytes_in, bytes_out, status, .. } = &earlier;
+        let Totals { accepted, requests, bytes_in, bytes_out } = earlier;
         self.board.absorb(&Counters {
-            accepted: *accepted as u64,
-            requests: *requests as u64,
-            bytes_in: *bytes_in as u64,
-            bytes_out: *bytes_out as u64,
-            status: to_counters(status),
-            latency: LatencyHistogram {
-                sum_us: earlier.latency_sum_us as u64,
-                buckets: to_counters(&earlier.latency_buckets),
-            },
+            accepted: accepted as u64,
+            requests: requests as u64,
+            bytes_in: bytes_in as u64,
+            bytes_out: bytes_out as u64,
         });
     }
 
@@ -236,15 +248,4 @@ impl Scoreboard {
 
 fn scoreboard_error(error: &io::Error) -> napi::Error<String> {
     system_error("scoreboard", "", error)
-}
-
-/// Converts counters to JavaScript numbers, which are exact up to 2^53. No counter reaches that.
-fn to_floats(numbers: &[u64]) -> Vec<f64> {
-    numbers.iter().map(|number| *number as f64).collect()
-}
-
-/// Converts JavaScript numbers to counters. Another version of the package may have more or fewer
-/// classes: missing values are 0.
-fn to_counters<const N: usize>(numbers: &[f64]) -> [u64; N] {
-    std::array::from_fn(|index| numbers.get(index).map_or(0, |number| *number as u64))
 }

@@ -10,6 +10,7 @@ import type { ArbiterDependencies } from './dependencies.ts'
 import { DevReload } from './dev-reload.ts'
 import { ExtraListeners } from './extra-listeners.ts'
 import { Housekeeping } from './housekeeping.ts'
+import { Monitoring } from './monitoring/monitoring.ts'
 import { Rollout, type RolloutDependencies } from './rollout.ts'
 import { Supervisor, type SupervisorCallbacks } from './supervisor.ts'
 import { TitleAndPidfile } from './title-and-pidfile.ts'
@@ -57,6 +58,11 @@ export function createCollaborators(
   const rollout = new Rollout({
     ...dependencies,
     ...callbacks,
+    onCurrentChanged: (generation, previous) => {
+      monitoring.applyGeneration(generation)
+      callbacks.onCurrentChanged(generation, previous)
+    },
+    onReloadEnded: (outcome) => monitoring.recordReload(outcome),
     system,
     ownsSocketFiles: () => !upgrade.sharesSockets,
   })
@@ -65,16 +71,42 @@ export function createCollaborators(
     extraListeners,
     callbacks: {
       ...callbacks,
+      onReady: (worker) => {
+        callbacks.onReady(worker)
+        monitoring.recordReady(worker)
+      },
+      onMetrics: (worker, message) => monitoring.handleReport(worker, message),
       isTrial: ({ generation }) => generation === rollout.trialGeneration,
       isFinalShutdown: () => callbacks.isStopping() && upgrade.successorPid === undefined,
       onFilesLoaded: (message) => devReload.handleLoaded(message),
       callPreFork: (age) => hooks.callPreFork(age, system.pid),
-      onExited: ({ pid, age }) => hooks.call('child_exit', { pid, age, ppid: system.pid }),
+      onExited: (worker) => {
+        monitoring.recordExit(worker)
+        const { pid, age } = worker
+        hooks.call('child_exit', { pid, age, ppid: system.pid })
+      },
     },
   })
   const { workers } = supervisor
+  const monitoring = new Monitoring(system, {
+    log,
+    scoreboard,
+    workers,
+    isNative: scoreboard.fd !== undefined && dependencies.engineDescription === 'native',
+    wantedWorkers: () => workerCount.wanted,
+    currentGeneration: () => rollout.currentGeneration,
+    isStopping: () => callbacks.isStopping() && upgrade.successorPid === undefined,
+    hasPredecessor: () => upgrade.predecessorPid !== undefined,
+    earlier: dependencies.earlierLifecycle,
+  })
+  upgrade.connectMonitoring(monitoring)
   hooks.connectServer({ system, workers, settings, rollout, workerCount })
-  const housekeeping = new Housekeeping(system, { dependencies, titleAndPidfile, workers })
+  const housekeeping = new Housekeeping(system, {
+    dependencies,
+    titleAndPidfile,
+    workers,
+    monitoring,
+  })
   return {
     clock,
     devReload,

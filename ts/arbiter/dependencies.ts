@@ -9,6 +9,7 @@ import type { EventQueue } from './events.ts'
 import type { InheritedExtraListener } from './extra-listeners.ts'
 import type { OpenGeneration } from './generation.ts'
 import type { ArbiterHooks } from './hooks.ts'
+import type { LifecycleTotals } from './monitoring/lifecycle-counters.ts'
 import type { OpenSourceWatch } from './source-watch.ts'
 import type { TitleAndPidfileDependencies } from './title-and-pidfile.ts'
 
@@ -50,6 +51,8 @@ export interface ArbiterDependencies extends TitleAndPidfileDependencies {
   readonly parent: ParentProcess | undefined
   /** Sockets of extra listeners that an older arbiter has passed on. */
   readonly inheritedExtraListeners?: readonly InheritedExtraListener[]
+  /** Counters of an older arbiter. */
+  readonly earlierLifecycle?: LifecycleTotals | undefined
 }
 
 /**

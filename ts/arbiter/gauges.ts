@@ -6,6 +6,7 @@
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { resolveStatsdTarget, StatsdClient } from '../log/statsd.ts'
+import { METRICS } from '../metrics/table.ts'
 import { native } from '../native/index.ts'
 import type { Generation } from './generation.ts'
 
@@ -33,7 +34,7 @@ export class Gauges {
     this.#ticks += 1
     if (workers !== this.#reportedWorkers || this.#ticks % REPEAT_TICKS === 0) {
       this.#reportedWorkers = workers
-      this.#statsd.gauge('gunicorn.workers', workers)
+      this.#statsd.gauge(METRICS.workers.statsd, workers)
     }
     if (config.enable_backlog_metric) this.#reportBacklog(generation)
   }
@@ -60,7 +61,7 @@ export class Gauges {
       const addon = native
       const tcp = listeners.filter(({ port }) => port !== undefined)
       const waiting = tcp.reduce((sum, { fd }) => sum + addon.countPendingConnections(fd), 0)
-      this.#statsd?.histogram('gunicorn.backlog', waiting)
+      this.#statsd?.histogram(METRICS.listenBacklog.statsd, waiting)
     } catch (error) {
       this.#warnOnce(error instanceof Error ? error.message : String(error))
     }

@@ -18,6 +18,7 @@ import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { TicketSecrets } from '../tls/tickets.ts'
 import type { WatchedTlsFiles } from '../tls/watched-files.ts'
 import type { ArbiterHooks } from './hooks.ts'
+import { adoptMetricsListener, openMetricsListener } from './monitoring/metrics-listener.ts'
 import { openTls } from './tls.ts'
 import type { InheritedListener } from './upgrade-state.ts'
 
@@ -30,6 +31,8 @@ export interface Generation {
   /** Path of the config file, from which the workers load their hooks. */
   readonly configFile?: string | undefined
   readonly listeners: readonly Listener[]
+  /** Socket of `metrics_bind`, which no worker has. */
+  readonly metricsListener?: Listener | undefined
   /** Addresses of syslog and statsd as they resolved when the settings were read. */
   readonly collectorAddresses?: CollectorAddresses
   /** TLS files and their contents; undefined if no listener uses TLS. */
@@ -82,6 +85,8 @@ export interface InheritedSockets {
   readonly listeners: readonly InheritedListener[]
   /** True if systemd has opened the sockets. They are used instead of the setting `bind`. */
   readonly isSocketActivated: boolean
+  /** Socket of `metrics_bind`. */
+  readonly metrics?: InheritedListener | undefined
 }
 
 /**
@@ -105,6 +110,7 @@ export function createGenerationOpener(
     const binds = inherited.isSocketActivated ? existing.map(({ bind }) => bind) : config.bind
     const opened: Listener[] = []
     const listeners: Listener[] = []
+    let metricsListener: Listener | undefined
     try {
       for (const bind of binds) {
         const free = existing.filter((listener) => !includesSocket(listeners, listener))
@@ -115,6 +121,10 @@ export function createGenerationOpener(
         // The text of the setting matters beside the address: its scheme selects TLS.
         listeners.push({ ...listener, bind })
       }
+      metricsListener = await openMetricsListener(context, config, {
+        options,
+        known: knownMetrics(earlier) ?? adoptMetricsListener(inherited.metrics, options),
+      })
     } catch (error) {
       for (const listener of opened) listener.close({ unlink: true })
       throw error
@@ -128,8 +138,13 @@ export function createGenerationOpener(
       configFile,
       collectorAddresses,
     }
-    return { ...facts, listeners, watchedTls, ticketSecrets }
+    return { ...facts, listeners, metricsListener, watchedTls, ticketSecrets }
   }
+}
+
+function knownMetrics(earlier: Generation | undefined): Listener[] | undefined {
+  if (earlier === undefined) return undefined
+  return earlier.metricsListener === undefined ? [] : [earlier.metricsListener]
 }
 
 function namesOfGivenSettings(origins: ResolvedConfig['origins']): string[] {
@@ -168,6 +183,8 @@ export function closeListenersExcept(
   for (const listener of generation.listeners) {
     if (!includesSocket(kept?.listeners ?? [], listener)) listener.close(how)
   }
+  const { metricsListener } = generation
+  if (metricsListener?.fd !== kept?.metricsListener?.fd) metricsListener?.close(how)
 }
 
 function listenOptions({ backlog, reuse_port, chdir, umask, user, group }: Config): ListenOptions {

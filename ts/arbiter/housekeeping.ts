@@ -1,6 +1,6 @@
 /**
- * Work that is done once a second: the process title, statsd gauges, TLS files, orphaned processes
- * and connections of workers that have exited.
+ * Work that is done once a second: the process title, statsd gauges, TLS files, monitoring, orphaned
+ * processes and connections of workers that have exited.
  */
 
 import type { System } from '../process/system.ts'
@@ -8,6 +8,7 @@ import type { ArbiterScoreboard } from '../scoreboard/board.ts'
 import type { ArbiterDependencies } from './dependencies.ts'
 import { Gauges } from './gauges.ts'
 import type { Generation } from './generation.ts'
+import type { Monitoring } from './monitoring/monitoring.ts'
 import type { TitleAndPidfile } from './title-and-pidfile.ts'
 import { renewTls } from './tls.ts'
 import type { Workers } from './workers.ts'
@@ -17,6 +18,7 @@ export interface HousekeepingTargets {
   readonly dependencies: ArbiterDependencies
   readonly titleAndPidfile: TitleAndPidfile
   readonly workers: Workers
+  readonly monitoring: Monitoring
 }
 
 /** Does the periodic work of the arbiter. */
@@ -25,6 +27,7 @@ export class Housekeeping {
   readonly #dependencies: ArbiterDependencies
   readonly #titleAndPidfile: TitleAndPidfile
   readonly #workers: Workers
+  readonly #monitoring: Monitoring
   readonly #gauges: Gauges
 
   constructor(system: System, targets: HousekeepingTargets) {
@@ -32,6 +35,7 @@ export class Housekeeping {
     this.#dependencies = targets.dependencies
     this.#titleAndPidfile = targets.titleAndPidfile
     this.#workers = targets.workers
+    this.#monitoring = targets.monitoring
     this.#gauges = new Gauges(targets.dependencies.log)
   }
 
@@ -41,6 +45,7 @@ export class Housekeeping {
     this.#titleAndPidfile.showStatus(formatStatus(workers, scoreboard))
     if (current !== undefined) this.#gauges.update(current, workers.size)
     renewTls(current, { system: this.#system, log, workers })
+    this.#monitoring.runEverySecond()
     reapOrphans()
     // A worker may have transferred a connection to another one while that exited.
     scoreboard.rescueTransfers()

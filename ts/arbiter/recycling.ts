@@ -19,6 +19,13 @@ export interface WorkerLimits {
   readonly maxLifetimeMs: number
 }
 
+/** Why a worker is replaced although it serves: a setting, or an uncaught error. */
+export type RecycleReason =
+  | 'max_requests'
+  | 'max_worker_lifetime'
+  | 'max_worker_memory'
+  | 'uncaught_error'
+
 /**
  * Minimum interval between two replacements after uncaught errors. An application that fails on
  * each request must not keep the machine busy with boots.
@@ -48,26 +55,38 @@ export class Recycling {
     this.#system = system
   }
 
-  /** Returns why the worker is to be replaced now, or undefined. */
+  /** Returns why the worker is to be replaced now, for the log, or undefined. */
   findReason(worker: WorkerHandle, requests: number): string | undefined {
+    const found = this.#find(worker, requests)
+    worker.recycleReason = found?.reason
+    return found?.text
+  }
+
+  #find(
+    worker: WorkerHandle,
+    requests: number,
+  ): { reason: RecycleReason; text: string } | undefined {
     const { limits, generation } = worker
     const nowMs = this.#system.now()
     if (limits.maxRequests > 0 && requests >= limits.maxRequests) {
-      return `${requests} requests >= max_requests ${limits.maxRequests}`
+      const text = `${requests} requests >= max_requests ${limits.maxRequests}`
+      return { reason: 'max_requests', text }
     }
     const servedMs = nowMs - (worker.readyAtMs ?? nowMs)
     if (limits.maxLifetimeMs > 0 && servedMs >= limits.maxLifetimeMs) {
       const limit = formatSeconds(limits.maxLifetimeMs)
-      return `served ${formatSeconds(servedMs)} >= max_worker_lifetime ${limit}`
+      const text = `served ${formatSeconds(servedMs)} >= max_worker_lifetime ${limit}`
+      return { reason: 'max_worker_lifetime', text }
     }
     const limit = generation.config.max_worker_memory
     const memory = limit === 0 ? 0 : (this.#system.readResidentBytes(worker.pid) ?? 0)
     if (memory > limit) {
-      return `resident memory ${mebibytes(memory)} > max_worker_memory ${mebibytes(limit)}`
+      const text = `resident memory ${mebibytes(memory)} > max_worker_memory ${mebibytes(limit)}`
+      return { reason: 'max_worker_memory', text }
     }
     if (!worker.hasUncaughtError || nowMs < this.#nextUncaughtReplacementAtMs) return undefined
     this.#nextUncaughtReplacementAtMs = nowMs + MIN_UNCAUGHT_REPLACEMENT_INTERVAL_MS
-    return 'uncaught error (on_uncaught "recycle")'
+    return { reason: 'uncaught_error', text: 'uncaught error (on_uncaught "recycle")' }
   }
 }
 

@@ -11,6 +11,7 @@ import type { System } from '../process/system.ts'
 import type { ResolvedConfig } from '../settings/config.ts'
 import type { EventQueue } from './events.ts'
 import { closeListenersExcept, type Generation, type OpenGeneration } from './generation.ts'
+import type { ReloadOutcome } from './monitoring/lifecycle-counters.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 type RolloutStage =
@@ -40,6 +41,7 @@ export interface RolloutDependencies {
   readonly ownsSocketFiles: () => boolean
   /** Called when a generation becomes current; new workers are started with it. */
   readonly onCurrentChanged: (generation: Generation, previous: Generation | undefined) => void
+  readonly onReloadEnded: (outcome: ReloadOutcome) => void
 }
 
 /** Holds the current generation and performs reloads, one at a time. */
@@ -120,6 +122,7 @@ export class Rollout {
     if (this.#stage?.name !== 'rolling') return
     this.#closeListeners(this.#stage.previous, this.#current)
     this.#stage = undefined
+    this.#dependencies.onReloadEnded('succeeded')
   }
 
   get isRolling(): boolean {
@@ -180,6 +183,7 @@ export class Rollout {
 
   #abandon(): void {
     logLine(this.#dependencies.log, 'reloadFailed')
+    this.#dependencies.onReloadEnded('failed')
     this.#stage = undefined
   }
 

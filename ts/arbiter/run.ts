@@ -94,6 +94,7 @@ export async function runArbiter(
       },
       ...createOpener({ log, hooks }, upgradeState),
       inheritedExtraListeners: upgradeState?.further ?? [],
+      earlierLifecycle: upgradeState?.lifecycle,
       scoreboard: createScoreboard(
         computeSlotCount(values.workers, openFiles.maxOpenFiles),
         upgradeState,
@@ -150,7 +151,7 @@ function createOpener(
     isSocketActivated,
     openGeneration: createGenerationOpener(
       { system, log, hooks },
-      { listeners, isSocketActivated },
+      { listeners, isSocketActivated, metrics: state?.metrics },
     ),
   }
 }
@@ -187,9 +188,9 @@ function forwardErrors(log: Logger, report: ((text: string) => void) | undefined
 
 /** Creates the scoreboard: in shared memory with the addon, else by messages. */
 export function createScoreboard(slots: number, upgradeState?: UpgradeState): ArbiterScoreboard {
-  if (native === null) return new MessageScoreboard(system, slots)
-  const board = new SharedScoreboard(native, slots)
-  if (upgradeState?.totals !== undefined) board.addTotals(upgradeState.totals)
+  const board =
+    native === null ? new MessageScoreboard(system, slots) : new SharedScoreboard(native, slots)
+  if (upgradeState?.kind === 'upgrade') board.continueTotals(upgradeState)
   return board
 }
 

@@ -43,6 +43,7 @@ export interface SupervisorCallbacks {
   /** Calls the hook `pre_fork` before a worker starts, and returns what it adds. */
   callPreFork(age: number): SpawnAdditions
   onFilesLoaded(message: Extract<WorkerMessage, { type: 'loaded' }>): void
+  onMetrics(worker: WorkerHandle, message: Extract<WorkerMessage, { type: 'metrics' }>): void
   /** Called when the process has exited. */
   onExited(worker: WorkerHandle): void
 }
@@ -161,6 +162,8 @@ export class Supervisor {
         return this.#scoreboard.recordCounters(worker.slot, message.counters)
       case 'blocked':
         return this.handleBlockReport(worker, message)
+      case 'metrics':
+        return this.#callbacks.onMetrics(worker, message)
       default:
         return assertNever(message)
     }

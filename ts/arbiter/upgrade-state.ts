@@ -7,6 +7,7 @@
 
 import type { ScoreboardTotals } from '../scoreboard/board.ts'
 import type { InheritedExtraListener } from './extra-listeners.ts'
+import type { LifecycleTotals } from './monitoring/lifecycle-counters.ts'
 
 /** Name of the environment variable. */
 export const UPGRADE_STATE_VARIABLE = 'MONOCEROS_HANDOVER'
@@ -37,6 +38,12 @@ export interface UpgradeState {
   /** Extra listeners of the application. */
   readonly further?: readonly InheritedExtraListener[]
   readonly totals?: ScoreboardTotals
+  /** Shared page of the scoreboard, which the workers of the sender still write. */
+  readonly scoreboard?: { readonly fd: number; readonly slots: number }
+  /** Listening socket of `metrics_bind`. */
+  readonly metrics?: InheritedListener
+  /** Counters of the arbiter itself. */
+  readonly lifecycle?: LifecycleTotals
 }
 
 /** Takes the state out of the environment. Returns undefined if there is none. */

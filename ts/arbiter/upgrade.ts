@@ -12,6 +12,7 @@ import type { ParentProcess } from './dependencies.ts'
 import type { EventQueue } from './events.ts'
 import type { InheritedExtraListener } from './extra-listeners.ts'
 import type { Generation } from './generation.ts'
+import type { Monitoring } from './monitoring/monitoring.ts'
 import { createUpgradeEnvironment } from './upgrade-state.ts'
 
 /** What an upgrade needs from the arbiter. */
@@ -35,12 +36,18 @@ export class ArbiterUpgrade {
   #predecessorPid: number | undefined
   #successor: Successor | undefined
   #isStarting = false
+  #monitoring: Monitoring | undefined
 
   constructor(system: System, dependencies: UpgradeDependencies) {
     this.#system = system
     this.#dependencies = dependencies
     this.#predecessorPid =
       dependencies.parent?.kind === 'upgrade' ? dependencies.parent.pid : undefined
+  }
+
+  /** Connects the monitoring, which the new arbiter continues. */
+  connectMonitoring(monitoring: Monitoring): void {
+    this.#monitoring = monitoring
   }
 
   /** Process id of the older arbiter that has started this one, while it is running. */
@@ -72,7 +79,17 @@ export class ArbiterUpgrade {
     if (this.#system.pid === 1) {
       return logLine(log, 'signalRefused', 'USR2', 'when process 1 exits, its container stops')
     }
+    scoreboard.absorbEarlier()
+    const passed = [...listeners, ...extraListeners].map(({ fd }) => fd)
+    const boardFds = scoreboard.fd === undefined ? [] : [scoreboard.fd]
+    const boardFd = FIRST_LISTENER_FD + passed.length
+    const { fds: metricsFds = [], ...monitoring } =
+      this.#monitoring?.handOver(boardFd + boardFds.length) ?? {}
     const state = {
+      ...monitoring,
+      ...(scoreboard.fd === undefined
+        ? {}
+        : { scoreboard: { fd: boardFd, slots: scoreboard.slotCount } }),
       kind: 'upgrade',
       pid: this.#system.pid,
       listeners: listeners.map(({ bind, socketFile }, index) => ({
@@ -90,7 +107,7 @@ export class ArbiterUpgrade {
     const successor = this.#system.spawnSelf({
       program,
       env: createUpgradeEnvironment(this.#system.env, state),
-      extraFds: [...listeners, ...extraListeners].map(({ fd }) => fd),
+      extraFds: [...passed, ...boardFds, ...metricsFds],
     })
     const { pid = 0 } = successor
     this.#successor = successor
@@ -122,11 +139,13 @@ export class ArbiterUpgrade {
 
   handleSuccessorReady(pid: number): void {
     this.#isStarting = false
+    this.#monitoring?.setSuccessorServing(true)
     logLine(this.#dependencies.log, 'upgradeReady', pid)
   }
 
   handleSuccessorExit(pid: number, { code, signal, error }: ChildExit): void {
     this.#successor = undefined
+    this.#monitoring?.setSuccessorServing(false)
     const how = error ?? (signal === null ? `code ${code}` : `SIG${signal}`)
     logLine(this.#dependencies.log, 'upgradeFailed', pid, how)
   }
@@ -142,8 +161,12 @@ export class ArbiterUpgrade {
     this.#dependencies.parent?.channel.send({ type: 'ready' })
   }
 
-  /** Closes the channels, so that this process can exit while the other arbiter continues. */
+  /**
+   * Closes the channels and the page of metrics, so that this process can exit while the other
+   * arbiter continues.
+   */
   closeChannels(): void {
+    this.#monitoring?.close()
     this.#successor?.detach()
     this.#dependencies.parent?.channel.close()
   }

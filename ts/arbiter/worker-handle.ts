@@ -7,7 +7,7 @@ import type { BlockReport } from '../messages.ts'
 import type { Child, ChildExit } from '../process/system.ts'
 import { type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import type { Generation } from './generation.ts'
-import type { WorkerLimits } from './recycling.ts'
+import type { RecycleReason, WorkerLimits } from './recycling.ts'
 import type { WorkerState } from './states.ts'
 
 /** Why a worker failed to boot, as the worker reports it or the arbiter sees it. */
@@ -47,6 +47,8 @@ export class WorkerHandle {
   deadlineMs: number | undefined
   /** True once the worker has reached one of its limits; it serves until a successor is ready. */
   needsReplacement = false
+  /** The limit that `needsReplacement` is about. */
+  recycleReason: RecycleReason | undefined
   /** True once the worker's code has changed: it exits soon, and its replacement waits for that. */
   isRestarting = false
   /** True once the application has thrown an error that it did not catch. */

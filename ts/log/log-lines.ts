@@ -45,6 +45,7 @@ export const LOG_LINES = {
     (addresses: string, pid: number) => `Listening at: ${addresses} (${pid})`,
     'Listening at: ADDRESSES (PID)',
   ),
+  servingMetrics: arbiter('info', (address: string) => `Metrics at: ${address}`),
   usingEngine: arbiter(
     'info',
     (engine: string) => `Using engine: ${engine}`,

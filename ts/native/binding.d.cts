@@ -157,6 +157,23 @@ export declare class Scoreboard {
   read(slot: number): SlotView
   /** Returns the sum of the counters of all running workers and all released slots. */
   totals(): Totals
+  /**
+   * Returns the numbers of the series of requests in the order of their indices: status code in
+   * the lowest 12 bits, then 8 bits for the method, then the protocol.
+   */
+  seriesKeys(): Array<number>
+  /**
+   * Returns the metrics of a slot, or with 0 those of all released slots: the cells of the
+   * metrics table, then the buckets and the sum of each of the first `series` series.
+   */
+  readMetrics(slot: number, series: number): Float64Array
+  /**
+   * Publishes the wanted number of workers and whether the server is about to stop, for the
+   * health checks of the workers. It counts as the arbiter's heartbeat.
+   */
+  publishServerState(wantedWorkers: number, isStopping: boolean): void
+  /** Adds the totals of the scoreboard of an earlier arbiter, whose processes have exited. */
+  absorbBoard(earlier: Scoreboard): void
   /** Adds the totals of an earlier arbiter, so that the totals continue across an upgrade. */
   absorb(earlier: Totals): void
 }
@@ -325,8 +342,6 @@ export interface SlotView {
   bytesIn: number
   /** Number of bytes sent in responses. */
   bytesOut: number
-  /** Number of completed requests by class of status, 1xx to 5xx. */
-  status: Array<number>
 }
 
 /**
@@ -412,15 +427,6 @@ export interface Totals {
   bytesIn: number
   /** Number of bytes sent in responses. */
   bytesOut: number
-  /** Number of completed requests by class of status, 1xx to 5xx. */
-  status: Array<number>
-  /** Sum of the times from the head of a request to the end of its response, in microseconds. */
-  latencySumUs: number
-  /**
-   * Numbers of requests by duration. Bucket i counts requests below 2^i microseconds that no
-   * lower bucket counts. The last bucket counts all slower ones.
-   */
-  latencyBuckets: Array<number>
 }
 
 /** The sockets over which workers transfer connections to each other, in the order of the slots. */

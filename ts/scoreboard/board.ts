@@ -6,6 +6,7 @@
 
 import type { WorkerCounters } from '../messages.ts'
 import type { NativeScoreboard } from '../native/index.ts'
+import type { ScoreboardMetrics } from './metrics.ts'
 
 /** What the arbiter knows about one worker. */
 export interface SlotReading extends WorkerCounters {
@@ -47,10 +48,29 @@ export interface ArbiterScoreboard {
    * one looks at.
    */
   kickAll(): void
-  /** Returns the totals of all workers, running or not; undefined without shared memory. */
-  totals(): ScoreboardTotals | undefined
-  /** Adds the totals of an earlier arbiter. */
-  addTotals(earlier: ScoreboardTotals): void
+  /** Returns the totals of all workers, running or not. */
+  totals(): ScoreboardTotals
+  /**
+   * Continues the totals of an earlier arbiter: those of its shared page, where both can read it,
+   * else the totals that it passed on.
+   */
+  continueTotals(earlier: EarlierTotals): void
+  /** Prepares an upgrade: the page contains the totals of the earlier arbiter from now on. */
+  absorbEarlier(): void
+  /** Reads the metrics of the workers in these slots; undefined without shared memory. */
+  readMetrics(slots: readonly number[]): ScoreboardMetrics | undefined
+  /**
+   * Publishes the wanted number of workers, and whether the server is about to stop, for the health
+   * checks that the engine answers.
+   */
+  publishServerState(wantedWorkers: number, isStopping: boolean): void
+}
+
+/** What an earlier arbiter passes on of its scoreboard. */
+export interface EarlierTotals {
+  /** The shared page by its descriptor in this process. */
+  readonly scoreboard?: { readonly fd: number; readonly slots: number }
+  readonly totals?: ScoreboardTotals
 }
 
 /** Counters that only grow. One arbiter passes them to the next in an upgrade. */

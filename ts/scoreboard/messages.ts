@@ -5,7 +5,13 @@
 
 import type { WorkerCounters, WorkerMessage } from '../messages.ts'
 import type { System } from '../process/system.ts'
-import type { ArbiterScoreboard, SlotReading, WorkerScoreboard } from './board.ts'
+import type {
+  ArbiterScoreboard,
+  EarlierTotals,
+  ScoreboardTotals,
+  SlotReading,
+  WorkerScoreboard,
+} from './board.ts'
 
 interface SlotEntry {
   counters: WorkerCounters
@@ -22,6 +28,7 @@ export class MessageScoreboard implements ArbiterScoreboard {
   readonly #system: System
   readonly #entries = new Map<number, SlotEntry>()
   #generation = 0
+  #releasedRequests = 0
 
   constructor(system: System, slots: number) {
     this.#system = system
@@ -35,6 +42,7 @@ export class MessageScoreboard implements ArbiterScoreboard {
   }
 
   release(slot: number): void {
+    this.#releasedRequests += this.#entries.get(slot)?.counters.requests ?? 0
     this.#entries.delete(slot)
   }
 
@@ -60,10 +68,22 @@ export class MessageScoreboard implements ArbiterScoreboard {
   // Without the addon a worker never stops polling its listeners, so none needs to be woken.
   kickAll(): void {}
 
-  // No caller reads totals of this scoreboard.
-  totals(): undefined {}
+  totals(): ScoreboardTotals {
+    const running = [...this.#entries.values()].map(({ counters }) => counters.requests)
+    const requests = running.reduce((sum, count) => sum + count, this.#releasedRequests)
+    return { accepted: 0, requests, bytesIn: 0, bytesOut: 0 }
+  }
 
-  addTotals(): void {}
+  continueTotals({ totals }: EarlierTotals): void {
+    this.#releasedRequests += totals?.requests ?? 0
+  }
+
+  absorbEarlier(): void {}
+
+  readMetrics(): undefined {}
+
+  // Without the addon no engine answers health checks by itself.
+  publishServerState(): void {}
 }
 
 /**

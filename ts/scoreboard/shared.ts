@@ -6,22 +6,35 @@ import type { WorkerCounters } from '../messages.ts'
 import type { Native, NativeScoreboard } from '../native/index.ts'
 import type {
   ArbiterScoreboard,
+  EarlierTotals,
   ScoreboardTotals,
   SlotReading,
   TransferFds,
   WorkerScoreboard,
   WorkerScoreboardState,
 } from './board.ts'
+import {
+  addMetrics,
+  readEarlierMetrics,
+  readSlotMetrics,
+  type ScoreboardMetrics,
+} from './metrics.ts'
 
 /** The arbiter's side: creates the page and reads it. */
 export class SharedScoreboard implements ArbiterScoreboard {
   readonly slotCount: number
   readonly fd: number
   readonly kickFds: readonly number[]
+  readonly #native: Native
   readonly #page: NativeScoreboard
   readonly #reportedCounters = new Map<number, WorkerCounters>()
+  /** Requests that released workers reported by messages. */
+  #reportedRequests = 0
+  /** The page of the earlier arbiter of an upgrade, whose workers may still count. */
+  #earlierPage: NativeScoreboard | undefined
 
   constructor(native: Native, slots: number) {
+    this.#native = native
     this.#page = native.Scoreboard.create(slots)
     this.slotCount = slots
     this.fd = this.#page.fd
@@ -34,6 +47,8 @@ export class SharedScoreboard implements ArbiterScoreboard {
   }
 
   release(slot: number): void {
+    this.#reportedRequests += this.#reportedCounters.get(slot)?.requests ?? 0
+    this.#reportedCounters.delete(slot)
     this.#page.release(slot)
     this.rescueTransfers()
   }
@@ -63,11 +78,53 @@ export class SharedScoreboard implements ArbiterScoreboard {
   }
 
   totals(): ScoreboardTotals {
-    return this.#page.totals()
+    const pages = [this.#page.totals(), this.#earlierPage?.totals() ?? NO_TOTALS]
+    const reported = [...this.#reportedCounters.values()].map((counters) => counters.requests)
+    const requests = reported.reduce((sum, count) => sum + count, this.#reportedRequests)
+    return pages.reduce(addTotals, { ...NO_TOTALS, requests })
   }
 
-  addTotals(earlier: ScoreboardTotals): void {
-    this.#page.absorb(earlier)
+  continueTotals({ scoreboard, totals }: EarlierTotals): void {
+    try {
+      if (scoreboard !== undefined) {
+        this.#earlierPage = this.#native.Scoreboard.open(scoreboard.fd, scoreboard.slots)
+        return
+      }
+    } catch {
+      // The other version of the package has another layout. Its totals arrived as a message.
+    }
+    if (totals !== undefined) this.#page.absorb(totals)
+  }
+
+  absorbEarlier(): void {
+    if (this.#earlierPage !== undefined) this.#page.absorbBoard(this.#earlierPage)
+    this.#earlierPage = undefined
+  }
+
+  readMetrics(slots: readonly number[]): ScoreboardMetrics {
+    const keys = this.#page.seriesKeys()
+    const released = readSlotMetrics(this.#page, 0, keys)
+    const earlier = this.#earlierPage
+    return {
+      exited:
+        earlier === undefined ? released : addMetrics([released, readEarlierMetrics(earlier)]),
+      slots: new Map(slots.map((slot) => [slot, readSlotMetrics(this.#page, slot, keys)])),
+    }
+  }
+
+  publishServerState(wantedWorkers: number, isStopping: boolean): void {
+    this.#page.publishServerState(wantedWorkers, isStopping)
+  }
+}
+
+const NO_TOTALS: ScoreboardTotals = { accepted: 0, requests: 0, bytesIn: 0, bytesOut: 0 }
+
+function addTotals(sum: ScoreboardTotals, more: ScoreboardTotals): ScoreboardTotals {
+  return {
+    accepted: sum.accepted + more.accepted,
+    requests: sum.requests + more.requests,
+    bytesIn: sum.bytesIn + more.bytesIn,
+    bytesOut: sum.bytesOut + more.bytesOut,
   }
 }
 

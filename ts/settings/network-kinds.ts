@@ -17,6 +17,13 @@ export const bindAddress: ListItem = {
   problem: addressProblem,
 }
 
+/** One address to listen on. */
+export const oneBindAddress: ValueKind<string, string> = {
+  ...bindAddress,
+  placeholder: 'ADDRESS',
+  fromText: keepText,
+}
+
 /** A list of IP addresses and networks, separated by commas, or `*` for all peers. */
 export const peerAddresses: ValueKind<string, string> = {
   schema: z.string().check(z.refine((list) => findInvalidAddress(list) === undefined)),

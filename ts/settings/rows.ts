@@ -12,6 +12,7 @@ export const SECTIONS = [
   'Debugging',
   'Server Mechanics',
   'Logging',
+  'Monitoring',
   'Process Naming',
   'SSL',
   'HTTP/2',

@@ -12,6 +12,7 @@ import { DEBUGGING_ROWS } from './sections/debugging.ts'
 import { HOOKS_ROWS } from './sections/hooks.ts'
 import { HTTP2_ROWS } from './sections/http2.ts'
 import { LOGGING_ROWS } from './sections/logging.ts'
+import { MONITORING_ROWS } from './sections/monitoring.ts'
 import { PROCESS_NAMING_ROWS } from './sections/process-naming.ts'
 import { SECURITY_ROWS } from './sections/security.ts'
 import { SERVER_MECHANICS_ROWS } from './sections/server-mechanics.ts'
@@ -28,6 +29,7 @@ export const TABLE = {
   ...DEBUGGING_ROWS,
   ...SERVER_MECHANICS_ROWS,
   ...LOGGING_ROWS,
+  ...MONITORING_ROWS,
   ...PROCESS_NAMING_ROWS,
   ...SSL_ROWS,
   ...HTTP2_ROWS,

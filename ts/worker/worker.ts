@@ -16,6 +16,7 @@ import { Boot } from './boot.ts'
 import type { Channel } from './channel.ts'
 import { Drain, type DrainPlan } from './drain.ts'
 import { applyTls } from './https-servers.ts'
+import { MetricsReporter } from './metrics-reporter.ts'
 import { type Notice, NoticeQueue, type ReadyNotice } from './notices.ts'
 import type { WorkerParts } from './parts.ts'
 import { LIFECYCLE, type LifecycleAction, type LifecycleState } from './states.ts'
@@ -58,7 +59,11 @@ export class Worker {
       this.#system.onSignal(signal, () => this.#pushSignal(signal))
     }
     this.#channel.onClose(() => this.#queue.push({ type: 'orphaned' }))
-    this.#channel.onMessage((message) => this.#queue.push(message))
+    const reporter = new MetricsReporter(this.#system, this.#channel)
+    this.#channel.onMessage((message) => {
+      if (message.type === 'collectMetrics') reporter.report()
+      else this.#queue.push(message)
+    })
   }
 
   #pushSignal(signal: SignalName): void {

@@ -27,6 +27,8 @@ pub struct EventBatch {
     short: Vec<u8>,
     /// The requests: until JavaScript takes the batch, one may be withdrawn.
     requests: Vec<RequestStart>,
+    /// Since when the requests wait for JavaScript.
+    arrivals: Vec<Arrival>,
     /// Total size of the chunks in bytes.
     chunk_bytes: usize,
 }
@@ -39,6 +41,15 @@ struct RequestStart {
     at: u32,
     /// Number of chunks before it.
     chunk: u32,
+}
+
+/// Requests that began to wait for JavaScript at about the same time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Arrival {
+    /// When they began to wait, on the monotonic clock.
+    pub at_us: u64,
+    /// Number of requests.
+    pub count: u64,
 }
 
 /// A position in a batch.
@@ -131,6 +142,7 @@ impl EventBatch {
 
     /// Empties the batch. Its memory is kept up to [`MAX_RETAINED_BATCH_BYTES`].
     pub fn clear(&mut self) {
+        self.arrivals.clear();
         self.text.clear();
         self.chunks.clear();
         self.short.clear();
@@ -139,6 +151,33 @@ impl EventBatch {
         for bytes in [&mut self.text, &mut self.short] {
             if bytes.capacity() > MAX_RETAINED_BATCH_BYTES {
                 *bytes = Vec::new();
+            }
+        }
+    }
+
+    /// Notes that the requests of this turn begin to wait for JavaScript now.
+    pub(crate) fn note_arrival(&mut self, at_us: u64) {
+        let count = self.requests.len() as u64;
+        if count > 0 {
+            self.arrivals.push(Arrival { at_us, count });
+        }
+    }
+
+    /// Returns since when the requests of this batch have waited for JavaScript.
+    pub(crate) fn arrivals(&self) -> &[Arrival] {
+        &self.arrivals
+    }
+
+    /// Adds arrivals of a later turn. While JavaScript is blocked, those of one millisecond are one
+    /// entry, and beyond [`MAX_ARRIVALS`] the last entry has all.
+    fn append_arrivals(&mut self, later: &[Arrival]) {
+        for arrival in later {
+            let is_full = self.arrivals.len() >= MAX_ARRIVALS;
+            match self.arrivals.last_mut() {
+                Some(last) if is_full || arrival.at_us < last.at_us + MERGED_ARRIVALS_US => {
+                    last.count += arrival.count;
+                }
+                _ => self.arrivals.push(*arrival),
             }
         }
     }
@@ -152,6 +191,7 @@ impl EventBatch {
             self.requests.extend(other.requests.iter().map(|&RequestStart { id, at, chunk }| {
                 RequestStart { id, at: at + before, chunk: chunk + chunks }
             }));
+            self.append_arrivals(&other.arrivals);
             self.text.extend_from_slice(&other.text);
             let before = self.short.len();
             self.short.extend_from_slice(&other.short);
@@ -176,6 +216,11 @@ impl EventBatch {
         true
     }
 }
+
+/// Maximum number of entries of [`EventBatch::arrivals`].
+const MAX_ARRIVALS: usize = 4_096;
+/// Requests that arrive within this time of each other can be one entry.
+const MERGED_ARRIVALS_US: u64 = 1_000;
 
 /// How the body of a request is passed to JavaScript.
 pub(crate) enum RequestBody<'a> {

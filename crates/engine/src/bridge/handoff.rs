@@ -22,7 +22,7 @@ use crate::pressure::settings::Settings;
 use crate::runtime::doorbell::Doorbell;
 use crate::runtime::handover::{Signals, Sleeper};
 use crate::runtime::registrar::SocketRegistrar;
-use crate::scoreboard::{SlotRef, monotonic_us};
+use crate::scoreboard::{Histogram, SlotRef, monotonic_us};
 use crate::transport::listener::{AcceptedConnection, ShortageHandle};
 use crate::transport::tls::TlsServer;
 
@@ -228,6 +228,7 @@ impl Handoff {
         let takes = self.takes.fetch_add(1, Ordering::SeqCst) + 1;
         self.swap(batch);
         if !batch.is_empty() {
+            self.count_waits(batch);
             return self.ring.begin_batch();
         }
         self.awake.store(false, Ordering::SeqCst);
@@ -238,7 +239,20 @@ impl Handoff {
             return self.slept_at.store(takes, Ordering::SeqCst);
         }
         self.awake.store(true, Ordering::SeqCst);
+        self.count_waits(batch);
         self.ring.begin_batch();
+    }
+
+    /// Counts how long the requests of a batch have waited for JavaScript, which takes it now.
+    fn count_waits(&self, batch: &EventBatch) {
+        if batch.arrivals().is_empty() {
+            return;
+        }
+        let now_us = monotonic_us();
+        for arrival in batch.arrivals() {
+            let us = now_us.saturating_sub(arrival.at_us);
+            self.slot.record_times(Histogram::QueueDuration, us, arrival.count);
+        }
     }
 
     fn swap(&self, batch: &mut EventBatch) {
@@ -263,9 +277,11 @@ impl Handoff {
 
     /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
     pub fn deliver_batch(&self, batch: &mut EventBatch) {
+        let now_us = monotonic_us();
+        batch.note_arrival(now_us);
         let mut events = lock(&self.events);
         if events.is_empty() {
-            self.slot.set_waiting_since(monotonic_us() / 1_000);
+            self.slot.set_waiting_since(now_us / 1_000);
         }
         events.append(batch);
         self.waiting_bytes.store(events.byte_len(), Ordering::Relaxed);

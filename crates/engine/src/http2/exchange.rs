@@ -296,6 +296,7 @@ impl StreamExchange {
             drop(exchange);
             return self.abort(Reason::CANCEL);
         }
+        self.shared.count_refusal(refusal);
         let partial = PartialRequest {
             format: self.error_format,
             is_head_request: self.is_head_request,

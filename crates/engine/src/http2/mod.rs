@@ -317,6 +317,7 @@ impl Connection {
         let id = ctx.tables.exchanges.borrow_mut().insert_with(|_| sink);
         stream.exchange.borrow_mut().id = id;
         ctx.handoff.slot.request_started();
+        shared.count_exchange(1);
         if stream.poll_stream() {
             // The client has already reset the stream.
             let now = ctx.clock.now_ms();
@@ -341,8 +342,8 @@ impl Connection {
         partial.set_version(LOGGED_VERSION);
         let unsent = UnsentBytes::new(usize::MAX, session.streams.unsent.clone());
         let sent = send_refusal(shared, &mut respond, &unsent, refusal, &partial);
-        shared.ctx.handoff.slot.request_started();
-        shared.ctx.count_finished_request(refusal.status(), 0, sent, 0);
+        shared.count_refusal(refusal);
+        shared.count_refused(&partial, refusal.status(), sent);
         shared.log_refused(refusal, &partial, sent);
     }
 

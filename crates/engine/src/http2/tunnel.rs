@@ -26,7 +26,7 @@ impl StreamExchange {
         // JavaScript gets the end of the client's bytes as an event of its own.
         exchange.is_end_emitted = false;
         exchange.tunnel = Some(Box::new(Tunnel::new(ctx.lifecycle.is_draining.get())));
-        ctx.tables.tunnel_count.set(ctx.tables.tunnel_count.get() + 1);
+        ctx.count_tunnel();
     }
 
     /// Queues bytes that the application has written into the tunnel.

@@ -5,8 +5,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use super::Counters;
+use super::layout::MAX_SERIES;
+use super::metrics::MetricCells;
 use super::sessions::create_secret;
-use super::{Counters, LatencyHistogram};
 
 /// The state of the process that has a slot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,7 +28,7 @@ pub enum WorkerState {
 
 /// The start of the shared memory. Only the arbiter writes it; all processes read it.
 #[repr(C, align(64))]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// `MAGIC`, once the header is written.
     pub(super) magic: AtomicU64,
     /// The `LAYOUT_VERSION` of the creator.
@@ -37,6 +39,15 @@ pub(super) struct Header {
     slots: AtomicU32,
     /// What the hashes of sessions have in them beside the key.
     pub(super) secret: AtomicU64,
+    /// Number of workers that the server is to have.
+    pub(super) wanted_workers: AtomicU32,
+    /// Not 0 once the arbiter has begun to stop.
+    pub(super) is_stopping: AtomicU32,
+    /// The time of the arbiter's last heartbeat, on the monotonic clock.
+    pub(super) arbiter_beat_ms: AtomicU64,
+    /// The keys of the series of requests, in the order of their indices; 0 is free. Each worker
+    /// appends.
+    pub(super) series_keys: [AtomicU32; MAX_SERIES],
     /// The counters of workers whose slots have been released.
     pub(super) released: ReleasedCells,
 }
@@ -74,6 +85,7 @@ pub(crate) struct SlotCells {
     /// Since when the oldest pending request waits for JavaScript; 0 without one.
     pub(crate) waiting_since_ms: AtomicU64,
     pub(super) counted: CountedCells,
+    pub(super) metrics: MetricCells,
 }
 
 /// Starts a new cache line.
@@ -86,15 +98,6 @@ pub(super) struct CountedCells {
     requests: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
-    status: [AtomicU64; 5],
-    latency: HistogramCells,
-}
-
-/// The shared form of a [`LatencyHistogram`].
-#[repr(C)]
-pub(super) struct HistogramCells {
-    sum_us: AtomicU64,
-    buckets: [AtomicU64; BUCKETS],
 }
 
 /// The sums of the counters of released slots.
@@ -102,6 +105,7 @@ pub(super) struct HistogramCells {
 pub(super) struct ReleasedCells {
     accepted: AtomicU64,
     counted: CountedCells,
+    pub(super) metrics: MetricCells,
 }
 
 impl WorkerState {
@@ -126,6 +130,7 @@ impl Header {
         self.slot_size.store(SLOT_SIZE, Relaxed);
         self.slots.store(slots, Relaxed);
         self.secret.store(create_secret(), Relaxed);
+        self.init_series();
         self.magic.store(MAGIC, Relaxed);
     }
 
@@ -168,8 +173,9 @@ impl SlotCells {
         Counters { accepted: self.accepted.load(Relaxed), ..self.counted.read() }
     }
 
-    /// Resets the slot for a new process, except generation, pid and state.
-    pub(super) fn clear(&self) {
+    /// Resets the slot for a new process, except generation, pid and state. `series` is the number
+    /// of series in use.
+    pub(super) fn clear(&self, series: usize) {
         self.beat_ms.store(0, Relaxed);
         self.connections.store(0, Relaxed);
         self.accept_paused.store(0, Relaxed);
@@ -178,6 +184,7 @@ impl SlotCells {
         self.in_flight.store(0, Relaxed);
         self.waiting_since_ms.store(0, Relaxed);
         self.counted.write(&Counters::default());
+        self.metrics.clear(series);
     }
 }
 
@@ -198,16 +205,10 @@ impl ReleasedCells {
 
 impl CountedCells {
     /// Counts a finished request.
-    pub(super) fn record_request(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
+    pub(super) fn record_request(&self, bytes_in: u64, bytes_out: u64) {
         increase(&self.requests, 1);
         increase(&self.bytes_in, bytes_in);
         increase(&self.bytes_out, bytes_out);
-        // A status outside 1xx to 5xx counts as a request of no class.
-        if let Some(class) = (status / 100).checked_sub(1).and_then(|i| self.status.get(i as usize))
-        {
-            increase(class, 1);
-        }
-        self.latency.record(us);
     }
 
     fn read(&self) -> Counters {
@@ -216,8 +217,6 @@ impl CountedCells {
             requests: self.requests.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
-            status: self.status.each_ref().map(|class| class.load(Relaxed)),
-            latency: self.latency.read(),
         }
     }
 
@@ -225,43 +224,13 @@ impl CountedCells {
         self.requests.store(counters.requests, Relaxed);
         self.bytes_in.store(counters.bytes_in, Relaxed);
         self.bytes_out.store(counters.bytes_out, Relaxed);
-        for (cell, value) in self.status.iter().zip(counters.status) {
-            cell.store(value, Relaxed);
-        }
-        self.latency.write(&counters.latency);
-    }
-}
-
-impl HistogramCells {
-    /// Counts a value, in microseconds.
-    pub(super) fn record(&self, us: u64) {
-        increase(&self.sum_us, us);
-        let bits = (u64::BITS - us.leading_zeros()) as usize;
-        increase(&self.buckets[bits.min(BUCKETS - 1)], 1);
-    }
-
-    fn read(&self) -> LatencyHistogram {
-        LatencyHistogram {
-            sum_us: self.sum_us.load(Relaxed),
-            buckets: self.buckets.each_ref().map(|bucket| bucket.load(Relaxed)),
-        }
-    }
-
-    fn write(&self, values: &LatencyHistogram) {
-        self.sum_us.store(values.sum_us, Relaxed);
-        for (cell, value) in self.buckets.iter().zip(values.buckets) {
-            cell.store(value, Relaxed);
-        }
     }
 }
 
 /// Adds to a counter. It has one writer, so no locked instruction is needed.
-fn increase(cell: &AtomicU64, by: u64) {
+pub(super) fn increase(cell: &AtomicU64, by: u64) {
     cell.store(cell.load(Relaxed).wrapping_add(by), Relaxed);
 }
-
-/// The number of buckets of a histogram. The last one starts at 2^30 microseconds, 18 minutes.
-pub const BUCKETS: usize = 32;
 
 /// The first bytes of a board.
 const MAGIC: u64 = u64::from_be_bytes(*b"MONOCRS\0");

@@ -8,7 +8,10 @@
 //! Slots are numbered from 1, as workers are.
 
 mod cells;
+mod health;
+pub mod layout;
 mod mapping;
+mod metrics;
 mod sessions;
 
 use std::io;
@@ -19,8 +22,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use cells::Header;
 pub(crate) use cells::SlotCells;
-pub use cells::{BUCKETS, WorkerState};
+pub use cells::WorkerState;
+pub use health::HealthCheck;
+pub use layout::Histogram;
 use mapping::Mapping;
+pub(crate) use metrics::SeriesCache;
+pub use metrics::{FinishedRequest, SeriesKey, find_method, find_protocol};
 pub use sessions::SessionHash;
 
 /// The scoreboard, mapped into this process. Clones share the mapping.
@@ -66,20 +73,6 @@ pub struct Counters {
     pub bytes_in: u64,
     /// Bytes sent in responses.
     pub bytes_out: u64,
-    /// Finished requests by status class: 1xx to 5xx.
-    pub status: [u64; 5],
-    /// The time from the request head to the end of the response.
-    pub latency: LatencyHistogram,
-}
-
-/// A latency histogram over powers of two. Bucket `i` holds the values from `2^(i-1)` to below
-/// `2^i` microseconds; the last bucket holds all larger values too.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LatencyHistogram {
-    /// The sum of all values, in microseconds.
-    pub sum_us: u64,
-    /// The number of values in each bucket.
-    pub buckets: [u64; BUCKETS],
 }
 
 struct BoardInner {
@@ -150,7 +143,7 @@ impl Board {
         if cells.state() != WorkerState::Free {
             return Err(invalid(format!("slot {number} is taken")));
         }
-        cells.clear();
+        cells.clear(self.series_count());
         let generation = cells.generation.load(Relaxed).wrapping_add(1);
         cells.generation.store(generation, Relaxed);
         cells.pid.store(pid, Relaxed);
@@ -169,8 +162,12 @@ impl Board {
     pub fn release(&self, number: u32) -> io::Result<()> {
         let slot = self.slot(number)?;
         let cells = slot.cells();
-        self.inner.mapping.header().released.add(&cells.counters());
-        cells.clear();
+        let released = &self.header().released;
+        released.add(&cells.counters());
+        cells.end_block(monotonic_us());
+        let series = self.series_indices();
+        released.metrics.add(&cells.metrics, &series);
+        cells.clear(series.len());
         cells.pid.store(0, Relaxed);
         slot.set_state(WorkerState::Free);
         Ok(())
@@ -179,7 +176,7 @@ impl Board {
     /// The sum of all counters, of running workers and of released slots.
     #[must_use]
     pub fn totals(&self) -> Counters {
-        let mut totals = self.inner.mapping.header().released.read();
+        let mut totals = self.header().released.read();
         for cells in self.cells() {
             totals.add(&cells.counters());
         }
@@ -189,7 +186,7 @@ impl Board {
     /// Adds the counters of an earlier arbiter and its workers, so that the totals continue from
     /// theirs. Only the arbiter may call it.
     pub fn absorb(&self, earlier: &Counters) {
-        self.inner.mapping.header().released.add(earlier);
+        self.header().released.add(earlier);
     }
 
     /// The descriptor that workers inherit.
@@ -224,6 +221,18 @@ impl Board {
         self.inner.slots
     }
 
+    /// Adds the totals of the board of an earlier arbiter, whose processes have exited. Only the
+    /// arbiter may call it.
+    pub fn absorb_board(&self, earlier: &Board) {
+        self.absorb(&earlier.totals());
+        self.absorb_metrics(earlier);
+    }
+
+    /// The header of the shared memory.
+    pub(crate) fn header(&self) -> &Header {
+        self.inner.mapping.header()
+    }
+
     /// The shared cells of all slots, in order.
     pub(crate) fn cells(&self) -> &[SlotCells] {
         self.inner.mapping.cells(self.inner.slots)
@@ -231,9 +240,11 @@ impl Board {
 }
 
 impl SlotRef {
-    /// Records that the JavaScript thread runs.
+    /// Records that the JavaScript thread runs. Called by that thread.
     pub fn beat(&self) {
-        self.cells().beat_ms.store(monotonic_us() / 1_000, Relaxed);
+        let (cells, now_us) = (self.cells(), monotonic_us());
+        cells.end_block(now_us);
+        cells.beat_ms.store(now_us / 1_000, Relaxed);
     }
 
     /// Sets the state of the process.
@@ -262,14 +273,6 @@ impl SlotRef {
     /// Counts a request in flight. Called by the I/O thread.
     pub fn request_started(&self) {
         self.cells().in_flight.fetch_add(1, Relaxed);
-    }
-
-    /// Counts a finished request. Called by the I/O thread. `us` is the time from the request head
-    /// to the end of the response, in microseconds.
-    pub fn request_finished(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
-        let cells = self.cells();
-        decrement(&cells.in_flight);
-        cells.counted.record_request(status, bytes_in, bytes_out, us);
     }
 
     /// Counts a finished request as in flight again, because the client has not taken all of its
@@ -352,19 +355,6 @@ impl Counters {
         self.requests += other.requests;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
-        for (mine, theirs) in self.status.iter_mut().zip(other.status) {
-            *mine += theirs;
-        }
-        self.latency.add(&other.latency);
-    }
-}
-
-impl LatencyHistogram {
-    fn add(&mut self, other: &LatencyHistogram) {
-        self.sum_us += other.sum_us;
-        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
-            *mine += theirs;
-        }
     }
 }
 

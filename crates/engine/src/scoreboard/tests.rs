@@ -1,6 +1,7 @@
 //! Tests of two mappings of one board, of wrong arguments, and of counters that outlive their
 //! worker.
 
+use super::layout::{JAVASCRIPT_CELLS, LOOP_CELLS, MAX_SERIES, MetricCell};
 use super::*;
 
 #[test]
@@ -12,12 +13,11 @@ fn a_second_mapping_sees_what_the_first_counts() {
     slot.connection_opened();
     slot.request_started();
     slot.request_started();
-    slot.request_finished(204, 10, 300, 1_000);
+    finish(&slot, 204, 1_000);
     let view = board.slot(2).unwrap().snapshot();
     assert_eq!((view.pid, view.generation, view.state), (41, 1, WorkerState::Booting));
     assert_eq!((view.connections, view.in_flight, view.counters.requests), (1, 1, 1));
     assert_eq!((view.counters.bytes_in, view.counters.bytes_out), (10, 300));
-    assert_eq!(view.counters.status, [0, 1, 0, 0, 0]);
     assert!(view.beat_age_ms < 5_000);
 }
 
@@ -29,14 +29,16 @@ fn the_totals_never_decrease_when_a_worker_dies() {
     for status in [200, 301, 404, 503, 101, 700] {
         slot.connection_opened();
         slot.request_started();
-        slot.request_finished(status, 1, 2, 5);
+        finish(&slot, status, 5);
     }
     let alive = board.totals();
-    assert_eq!((alive.requests, alive.accepted, alive.status), (6, 6, [1, 1, 1, 1, 1]));
+    assert_eq!((alive.requests, alive.accepted), (6, 6));
+    let metrics = read_sum(&board, &[1]);
     board.release(1).unwrap();
     assert_eq!(board.totals(), alive);
     board.release(1).unwrap();
     assert_eq!(board.totals(), alive, "releasing twice adds once");
+    assert_eq!(read_sum(&board, &[1]), metrics);
     assert_eq!(board.claim(1, 8).unwrap(), 2, "a slot is reused with a new generation");
     let view = board.slot(1).unwrap().snapshot();
     assert_eq!((view.connections, view.in_flight, view.counters), (0, 0, Counters::default()));
@@ -73,19 +75,111 @@ fn other_memory_is_refused() {
 }
 
 #[test]
-fn durations_fall_into_buckets_of_powers_of_two() {
+fn durations_fall_into_the_buckets_of_their_series() {
     let board = Board::create(1).unwrap();
     board.claim(1, 7).unwrap();
     let slot = board.slot(1).unwrap();
-    for us in [0, 1, 2, 3, 4, 1_023, 1_024, u64::MAX / 4] {
+    for us in [0, 5_000, 5_001, 20_000_000] {
         slot.request_started();
-        slot.request_finished(200, 0, 0, us);
+        finish(&slot, 200, us);
     }
-    let latency = board.totals().latency;
-    assert_eq!(latency.buckets[..4], [1, 1, 2, 1]);
-    assert_eq!((latency.buckets[10], latency.buckets[11]), (1, 1));
-    assert_eq!(latency.buckets[BUCKETS - 1], 1);
-    assert_eq!(latency.buckets.iter().sum::<u64>(), 8);
+    assert_eq!(board.series_keys()[1..], [SeriesKey::new(1, 200, 1).number()]);
+    let series = &board.read_metrics(1, 2).unwrap()[LOOP_CELLS + JAVASCRIPT_CELLS + 16..];
+    assert_eq!(series[..3], [2, 1, 0]);
+    assert_eq!(series[14..], [1, 20_010_001], "slower ones, and the sum");
+}
+
+#[test]
+fn requests_beyond_the_last_series_are_counted_together() {
+    let board = Board::create(1).unwrap();
+    board.claim(1, 7).unwrap();
+    let slot = board.slot(1).unwrap();
+    for status in 0..2_000 {
+        finish(&slot, status, 1);
+    }
+    assert_eq!(board.series_keys().len(), MAX_SERIES);
+    let values = board.read_metrics(1, MAX_SERIES).unwrap();
+    let first = LOOP_CELLS + JAVASCRIPT_CELLS;
+    assert_eq!(values[first], 2_000 - MAX_SERIES as u64 + 1);
+    board.claim(1, 8).unwrap_err();
+    board.release(1).unwrap();
+    board.claim(1, 8).unwrap();
+    assert!(board.read_metrics(1, MAX_SERIES).unwrap().iter().all(|value| *value == 0));
+}
+
+#[test]
+fn the_totals_of_an_earlier_board_are_added_by_method_status_and_protocol() {
+    let (earlier, later) = (Board::create(2).unwrap(), Board::create(2).unwrap());
+    for (board, first, second) in [(&earlier, 200, 404), (&later, 404, 200)] {
+        board.claim(1, 7).unwrap();
+        let slot = board.slot(1).unwrap();
+        finish(&slot, first, 1);
+        finish(&slot, second, 1);
+        finish(&slot, second, 1);
+        slot.set_gauge(MetricCell::OpenTunnels, 3);
+        slot.count(MetricCell::LoopTakeovers, 2);
+    }
+    later.absorb_board(&earlier);
+    assert_eq!(later.totals().requests, 6);
+    let values = read_sum(&later, &[1]);
+    let first = LOOP_CELLS + JAVASCRIPT_CELLS;
+    assert_eq!([values[first + 16], values[first + 32]], [3, 3]);
+    let cell = |cell: MetricCell| values[cell as usize];
+    assert_eq!([cell(MetricCell::LoopTakeovers), cell(MetricCell::OpenTunnels)], [4, 3]);
+}
+
+#[test]
+fn a_late_heartbeat_is_a_block_until_and_after_it_ends() {
+    let board = Board::create(1).unwrap();
+    board.claim(1, 7).unwrap();
+    let slot = board.slot(1).unwrap();
+    let blocked = || board.read_metrics(1, 0).unwrap()[MetricCell::BlockedTime as usize];
+    slot.cells().beat_ms.store(1, Relaxed);
+    assert_eq!(blocked(), 0, "an application that loads sends no heartbeat");
+    slot.set_state(WorkerState::Accepting);
+    let pending = blocked();
+    assert!(pending > 0);
+    slot.beat();
+    let ended = blocked();
+    assert!(ended >= pending);
+    slot.cells().beat_ms.store(1, Relaxed);
+    let again = blocked();
+    assert!(again > ended);
+    board.release(1).unwrap();
+    let released = board.read_metrics(0, 0).unwrap()[MetricCell::BlockedTime as usize];
+    assert!(released >= again);
+}
+
+#[test]
+fn readiness_ends_with_half_of_the_workers_or_the_stop() {
+    let board = Board::create(4).unwrap();
+    let is_ready = || board.check_readiness().iter().all(|check| check.is_ok);
+    assert!(is_ready(), "without an arbiter");
+    board.publish_server_state(4, false);
+    assert!(!is_ready());
+    for number in 1..=2 {
+        board.claim(number, 7).unwrap();
+        board.slot(number).unwrap().set_state(WorkerState::Accepting);
+    }
+    assert!(is_ready());
+    board.publish_server_state(4, true);
+    assert!(!is_ready());
+}
+
+#[test]
+fn a_worker_is_alive_while_its_event_loop_and_the_arbiter_turn() {
+    let board = Board::create(1).unwrap();
+    board.claim(1, 7).unwrap();
+    let slot = board.slot(1).unwrap();
+    let timeout = std::time::Duration::from_millis(500);
+    let check = || slot.check_liveness(timeout).map(|check| check.is_ok);
+    board.publish_server_state(1, false);
+    assert_eq!(check(), [true, true]);
+    slot.cells().beat_ms.store(1, Relaxed);
+    assert_eq!(check(), [false, true]);
+    assert!(slot.check_liveness(std::time::Duration::ZERO)[0].is_ok, "timeout 0 turns it off");
+    board.header().arbiter_beat_ms.store(1, Relaxed);
+    assert_eq!(check(), [false, false]);
 }
 
 #[test]
@@ -93,7 +187,25 @@ fn a_close_too_many_does_not_wrap() {
     let board = Board::create(1).unwrap();
     let slot = board.slot(1).unwrap();
     slot.connection_closed();
-    slot.request_finished(200, 0, 0, 0);
+    finish(&slot, 200, 0);
     let view = slot.snapshot();
     assert_eq!((view.connections, view.in_flight), (0, 0));
+}
+
+/// Counts a finished GET request with a body of 10 bytes and a response of 300.
+fn finish(slot: &SlotRef, status: u16, us: u64) {
+    let key = SeriesKey::new(find_method(b"GET"), status, find_protocol(b"HTTP/1.1"));
+    let request = FinishedRequest { key, bytes_in: 10, bytes_out: 300, us };
+    slot.request_finished(&SeriesCache::default(), &request);
+}
+
+/// Returns the sum of the metrics of released slots and of these slots.
+fn read_sum(board: &Board, slots: &[u32]) -> Vec<u64> {
+    let series = board.series_keys().len();
+    let mut sum = board.read_metrics(0, series).unwrap();
+    for slot in slots {
+        let values = board.read_metrics(*slot, series).unwrap();
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    }
+    sum
 }

@@ -11,6 +11,7 @@ use crate::guard::Refusal;
 use crate::pressure::admission::{AddressShare, Verdict};
 use crate::pressure::eviction::{Candidate, Progress, Shortage};
 use crate::runtime::sockets::RegisteredFd;
+use crate::scoreboard::layout::MetricCell;
 use crate::transport::listener::{AcceptedConnection, PeerAddr};
 use crate::transport::stream::Stream;
 use crate::transport::tls::{self, PendingHandshake};
@@ -61,6 +62,11 @@ fn admit_connection(ctx: &Context, accepted: &AcceptedConnection) -> (Verdict, A
     let limits = ctx.servers.limits_of(accepted.server_id);
     let (verdict, share) = admission.count(&limits, &accepted.peer);
     let has_room = !admission.is_reserved(&accepted.fd) || relieve(ctx, Shortage::Descriptors) > 0;
+    if verdict != Verdict::Admitted {
+        ctx.count(MetricCell::RejectedConnectionsAddressLimit);
+    } else if !has_room {
+        ctx.count(MetricCell::RejectedConnectionsDescriptors);
+    }
     (if has_room { verdict } else { verdict.refuse_if_admitted() }, share)
 }
 
@@ -101,6 +107,7 @@ pub(crate) fn relieve(ctx: &Context, shortage: Shortage) -> usize {
         Shortage::Memory => memory_holders(ctx),
     };
     let victims = shortage.choose(amount, candidates, ctx.clock.now_ms());
+    ctx.handoff.slot.count(eviction_cell(shortage), victims.len() as u64);
     for victim in &victims {
         match victim {
             Victim::Handshake(handshake) => handshake.abort(),
@@ -108,6 +115,17 @@ pub(crate) fn relieve(ctx: &Context, shortage: Shortage) -> usize {
         }
     }
     victims.len()
+}
+
+fn eviction_cell(shortage: Shortage) -> MetricCell {
+    match shortage {
+        Shortage::Descriptors => MetricCell::EvictedConnectionsDescriptors,
+        Shortage::Handshakes | Shortage::HandshakesBadly => {
+            MetricCell::EvictedConnectionsHandshakes
+        }
+        Shortage::RequestSlots => MetricCell::EvictedConnectionsRequests,
+        Shortage::Memory => MetricCell::EvictedConnectionsMemory,
+    }
 }
 
 /// Evicts a connection. One with a task closes in its next turn.

@@ -25,6 +25,8 @@ use crate::runtime::executor::Executor;
 use crate::runtime::slot_map::SlotMap;
 use crate::runtime::sockets::SocketSet;
 use crate::runtime::wheel::TimerWheel;
+use crate::scoreboard::layout::MetricCell;
+use crate::scoreboard::{FinishedRequest, SeriesCache};
 use crate::server::affinity::Affinity;
 use crate::server::connection::{BodyBuffering, ConnectionState, LogInfo, TableEntry};
 use crate::server::servers::Servers;
@@ -49,6 +51,8 @@ pub(crate) struct Context {
     /// Decides who is served, and who must go.
     pub pressure: Pressure,
     pub logs: RequestLogs,
+    /// Where the series of requests are on the scoreboard.
+    pub series: SeriesCache,
     pub clock: Clock,
     /// The times at which the loop does something by itself.
     pub alarms: Rc<Alarms>,
@@ -153,6 +157,7 @@ impl Context {
             },
             limits,
             logs,
+            series: SeriesCache::default(),
             clock: Clock::start(),
             alarms,
             wheel: RefCell::new(TimerWheel::new(0)),
@@ -195,14 +200,32 @@ impl Context {
         self.tables.connections.borrow().len() == 0 && self.pressure.handshakes.len() == 0
     }
 
-    /// Counts a finished request on the scoreboard and for statsd. `us` is the time in microseconds
-    /// from the complete head to the end of the response.
-    pub fn count_finished_request(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
-        self.handoff.slot.request_finished(status, bytes_in, bytes_out, us);
+    /// Counts a finished request on the scoreboard and for statsd.
+    pub fn count_finished_request(&self, request: &FinishedRequest) {
+        self.handoff.slot.request_finished(&self.series, request);
+        let status = request.key.status();
         // Status 0 means that the client disconnected before a response began.
         if status != 0 {
-            self.logs.count_request(status, us);
+            self.logs.count_request(status, request.us);
         }
+    }
+
+    /// Changes the number of tunnels.
+    pub fn change_tunnel_count(&self, change: impl FnOnce(usize) -> usize) {
+        let count = change(self.tables.tunnel_count.get());
+        self.tables.tunnel_count.set(count);
+        self.handoff.slot.set_gauge(MetricCell::OpenTunnels, count as u64);
+    }
+
+    /// Counts an exchange that has become a tunnel.
+    pub fn count_tunnel(&self) {
+        self.change_tunnel_count(|count| count + 1);
+        self.count(MetricCell::UpgradedConnections);
+    }
+
+    /// Adds one to a counter of the metrics table.
+    pub fn count(&self, cell: MetricCell) {
+        self.handoff.slot.count(cell, 1);
     }
 
     /// Returns the maximum bytes of one request body that may be on their way to JavaScript: a fair

@@ -3,26 +3,39 @@
 
 use super::{ConnectionState, Exchange};
 use crate::log::access::{AccessEntry, RequestFields};
+use crate::scoreboard::layout::MetricCell;
+use crate::scoreboard::{FinishedRequest, SeriesKey};
 
 impl ConnectionState {
+    /// Counts the exchanges of this connection. With the first one, it becomes active.
+    pub(crate) fn count_exchange(&self, change: i32) {
+        let before = self.exchange_count.get();
+        let count = before.saturating_add_signed(change);
+        self.exchange_count.set(count);
+        if (before == 0) != (count == 0) {
+            self.ctx.handoff.slot.change_gauge(MetricCell::ConnectionsActive, change);
+        }
+    }
+
     /// Removes a finished or aborted exchange from the table, counts it, and writes its access log
     /// line unless no response head was written.
     pub(crate) fn finish_accounting(&self, exchange: &Exchange) {
         self.ctx.tables.exchanges.borrow_mut().remove(exchange.id);
+        self.count_exchange(-1);
         let elapsed = self.ctx.clock.now().duration_since(exchange.started);
         let mut response_time = elapsed;
         if let Some(tunnel) = &exchange.tunnel {
-            self.ctx.tables.tunnel_count.set(self.ctx.tables.tunnel_count.get() - 1);
+            self.ctx.change_tunnel_count(|count| count - 1);
             // A tunnel may last for hours, so only the time to its response counts as the duration
             // of the request.
             response_time = tunnel.response_time().unwrap_or(elapsed);
         }
-        self.ctx.count_finished_request(
-            exchange.status,
-            exchange.body_bytes,
-            exchange.sent_bytes,
-            response_time.as_micros() as u64,
-        );
+        self.ctx.count_finished_request(&FinishedRequest {
+            key: SeriesKey::new(exchange.method, exchange.status, exchange.protocol),
+            bytes_in: exchange.body_bytes,
+            bytes_out: exchange.sent_bytes,
+            us: response_time.as_micros() as u64,
+        });
         if !exchange.is_head_sent {
             return;
         }

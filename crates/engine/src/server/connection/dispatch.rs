@@ -23,6 +23,7 @@ impl Connection {
         }
         let id = ctx.tables.exchanges.borrow_mut().insert_with(|_| shared.clone());
         ctx.handoff.slot.request_started();
+        shared.count_exchange(1);
         let version: &[u8] = if head.minor_version == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
         shared.deadline.set(u64::MAX);
         shared.requests.set(shared.requests.get().saturating_add(1));

@@ -10,6 +10,8 @@ use crate::exchange::request_head::Span;
 use crate::guard::{PartialRequest, Refusal};
 use crate::http1::encoder;
 use crate::log::access::{AccessEntry, RequestFields};
+use crate::scoreboard::layout::MetricCell;
+use crate::scoreboard::{FinishedRequest, SeriesKey, find_method, find_protocol};
 use crate::server::context::Context;
 
 /// Who writes the response to a refused request, and how far that is.
@@ -85,6 +87,7 @@ impl ConnectionState {
     /// Refuses a request: writes the error response, unless the application does. The connection
     /// closes after the response.
     pub(crate) fn refuse(&self, refusal: Refusal, fault: &PartialRequest) {
+        self.count_refusal(refusal);
         self.closes_after_response.set(true);
         match self.exchange.borrow_mut().as_mut() {
             // A response has begun, so no error response can follow.
@@ -97,8 +100,7 @@ impl ConnectionState {
             }
             None => {
                 let sent = self.write_refusal(refusal, fault);
-                self.ctx.handoff.slot.request_started();
-                self.ctx.count_finished_request(self.status_of(refusal), 0, sent, 0);
+                self.count_refused(fault, self.status_of(refusal), sent);
                 self.log_refused(refusal, fault, sent);
             }
         }
@@ -136,6 +138,20 @@ impl ConnectionState {
         body.len() as u64
     }
 
+    /// Counts a refusal by its reason.
+    pub(crate) fn count_refusal(&self, refusal: Refusal) {
+        self.ctx.count(refusal_cell(refusal));
+    }
+
+    /// Counts a request that was refused before it became an exchange.
+    pub(crate) fn count_refused(&self, fault: &PartialRequest, status: u16, bytes_out: u64) {
+        let method = find_method(fault.method.of(&fault.bytes));
+        let protocol = find_protocol(fault.version.of(&fault.bytes));
+        let key = SeriesKey::new(method, status, protocol);
+        self.ctx.handoff.slot.request_started();
+        self.ctx.count_finished_request(&FinishedRequest { key, bytes_in: 0, bytes_out, us: 0 });
+    }
+
     /// Returns the status code of a refusal, which is Node's if the server behaves like Node.
     fn status_of(&self, refusal: Refusal) -> u16 {
         if self.limits().node_compatible { refusal.status_on_node() } else { refusal.status() }
@@ -159,5 +175,22 @@ impl ConnectionState {
             response_fields: b"",
             pid: self.ctx.logs.pid,
         });
+    }
+}
+
+/// Returns the counter of a reason to refuse a request.
+fn refusal_cell(refusal: Refusal) -> MetricCell {
+    match refusal {
+        Refusal::Overloaded => MetricCell::RejectedRequestsOverload,
+        Refusal::HeadTimeout => MetricCell::RejectedRequestsHeadTimeout,
+        Refusal::BodyTimeout => MetricCell::RejectedRequestsBodyTimeout,
+        Refusal::ResponseTimeout => MetricCell::RejectedRequestsResponseTimeout,
+        Refusal::DispatchTimeout => MetricCell::RejectedRequestsDispatchTimeout,
+        Refusal::FieldTooLarge | Refusal::TooManyFields | Refusal::UriTooLong => {
+            MetricCell::RejectedRequestsHeadLimit
+        }
+        Refusal::BodyTooLarge => MetricCell::RejectedRequestsBodyLimit,
+        Refusal::ProxyProtocolForbidden => MetricCell::RejectedRequestsForbidden,
+        _ => MetricCell::RejectedRequestsMalformed,
     }
 }

@@ -13,6 +13,7 @@ use super::tunnel::Tunnel;
 use crate::bridge::in_flight::RequestLabel;
 use crate::buffers::sizes::MIN_BODY_CREDIT;
 use crate::exchange::request_head::{Framing, RequestHead, Span};
+use crate::scoreboard::{find_method, find_protocol};
 use crate::server::context::Context;
 
 /// One request and its response, from the request head to the end of both.
@@ -23,6 +24,10 @@ pub(crate) struct Exchange {
     pub(crate) allows_keep_alive: bool,
     /// When the request head was complete.
     pub(crate) started: Instant,
+    /// Number of the method, for the metrics.
+    pub(crate) method: u8,
+    /// Number of the protocol version, for the metrics.
+    pub(crate) protocol: u8,
     /// Method and path of the request, for reports about requests in flight.
     pub(crate) label: RequestLabel,
     /// Whether the request has been emitted to JavaScript.
@@ -155,6 +160,8 @@ impl Exchange {
             id,
             allows_keep_alive: head.allows_keep_alive,
             started: ctx.clock.now(),
+            method: find_method(head.method.of(bytes)),
+            protocol: find_protocol(version),
             label: RequestLabel::new(head, bytes),
             is_dispatched: false,
             buffered_chunks: Vec::new(),

@@ -66,6 +66,8 @@ pub(crate) struct ConnectionState {
     pub(crate) wait_ends_at: Cell<u64>,
     /// Number of requests received so far; `limit_requests_per_connection` bounds it.
     pub(crate) requests: Cell<u32>,
+    /// Number of exchanges in flight: with HTTP/2 there may be several.
+    pub(crate) exchange_count: Cell<u32>,
     /// Bytes received after the head of an upgrade request, kept until the request is dispatched.
     pub(crate) upgrade_bytes: Cell<Option<Box<[u8]>>>,
     /// Address of the client: the peer, or the source address of a PROXY protocol header.
@@ -121,6 +123,7 @@ impl ConnectionState {
             is_deadline_due: Cell::new(false),
             wait_ends_at: Cell::new(u64::MAX),
             requests: Cell::new(0),
+            exchange_count: Cell::new(0),
             upgrade_bytes: Cell::new(None),
             peer: Cell::new(peer),
             proxied_local: Cell::new(None),

@@ -53,7 +53,7 @@ impl ConnectionState {
         // As in Node, a body of the request is part of the bytes after the head.
         exchange.is_body_done = false;
         exchange.tunnel = Some(Box::new(Tunnel::new(self.ctx.lifecycle.is_draining.get())));
-        self.ctx.tables.tunnel_count.set(self.ctx.tables.tunnel_count.get() + 1);
+        self.ctx.count_tunnel();
     }
 
     /// Begins the drain of a tunnel. A WebSocket gets a close frame once a frame may begin.

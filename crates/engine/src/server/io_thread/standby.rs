@@ -10,6 +10,7 @@ use super::alarms::watch_ring;
 use super::event_loop::{read_ring, run_busy, stop};
 use super::shared_loop::{SharedLoop, wait_readable};
 use crate::runtime::movable::Held;
+use crate::scoreboard::layout::MetricCell;
 use crate::server::context::Context;
 
 /// Which threads run the loop.
@@ -50,6 +51,7 @@ pub(super) fn run<'a>(shared: &'a SharedLoop, mode: LoopMode, is_oversubscribed:
     while let Some(held) = await_turn(shared, mode) {
         let keeps_until = (mode == LoopMode::Movable).then(|| {
             shared.takeovers.fetch_add(1, Ordering::Relaxed);
+            held.count(MetricCell::LoopTakeovers);
             Instant::now() + stay.begin()
         });
         // JavaScript may be in the middle of a batch, with unread responses.

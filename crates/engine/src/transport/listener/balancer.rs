@@ -295,7 +295,7 @@ mod tests {
         let (board, balancer) = workers(&[0, 9]);
         (0..100).for_each(|_| board.slot(1).unwrap().request_started());
         assert_eq!(balancer.decide(0), Decision::LeaveToResponsive(1));
-        board.slot(1).unwrap().request_finished(200, 0, 0, 0);
+        board.slot(1).unwrap().response_sent();
         assert_eq!(balancer.decide(0), Decision::Take);
     }
 }

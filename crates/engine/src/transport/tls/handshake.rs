@@ -21,6 +21,7 @@ use crate::pressure::settings::ProxyProtocol;
 use crate::runtime::alarms::Alarm;
 use crate::runtime::executor::TaskWaker;
 use crate::runtime::sockets::Socket;
+use crate::scoreboard::layout::{Histogram, MetricCell};
 use crate::server::admission::relieve;
 use crate::server::connection::{self, ConnectionPermit};
 use crate::server::context::Context;
@@ -141,6 +142,12 @@ pub(crate) fn abort_expired_handshakes(ctx: &Context) {
     handshakes.set_alarm(ctx);
 }
 
+/// Publishes the number of handshakes in progress.
+fn publish_count(ctx: &Context) {
+    let count = ctx.pressure.handshakes.len() as u64;
+    ctx.handoff.slot.set_gauge(MetricCell::ConnectionsHandshaking, count);
+}
+
 /// The task that runs one handshake.
 struct HandshakeTask {
     ctx: Rc<Context>,
@@ -177,6 +184,7 @@ pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
     }
     let pending = ctx.pressure.handshakes.enter(ctx.clock.now_ms(), deadline_ms);
     ctx.pressure.handshakes.set_alarm(&ctx);
+    publish_count(&ctx);
     let (stage, first_bytes) = (HandshakeStage::AwaitingFirstByte(socket, server), Vec::new());
     let awaits_proxy =
         ctx.servers.limits_of(permit.server_id()).parse_policy.proxy_protocol != ProxyProtocol::Off;
@@ -230,9 +238,16 @@ impl HandshakeTask {
         if let HandshakeStage::InProgress(stream, _) =
             std::mem::replace(&mut self.stage, HandshakeStage::HandedOver)
         {
+            let ctx = &self.ctx;
+            let ms = ctx.clock.now_ms().saturating_sub(self.pending.started_at_ms);
+            ctx.handoff.slot.record(Histogram::HandshakeDuration, ms * 1_000);
             self.start_serving(Stream::Tls(stream), None);
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn has_begun(&self) -> bool {
+        matches!(self.stage, HandshakeStage::InProgress(..))
     }
 
     fn start_serving(&mut self, stream: Stream, refusal: Option<Refusal>) {
@@ -282,11 +297,16 @@ impl Future for HandshakeTask {
 
 impl Drop for HandshakeTask {
     fn drop(&mut self) {
-        self.pending.state.set(HandshakeState::Finished);
+        let state = self.pending.state.replace(HandshakeState::Finished);
         self.pending.task.clear();
         let handshakes = &self.ctx.pressure.handshakes;
         handshakes.open_count.set(handshakes.open_count.get() - 1);
+        publish_count(&self.ctx);
         let Some(permit) = self.permit.take() else { return };
+        // A client that closes without a byte has not begun a handshake.
+        if state == HandshakeState::Aborted || !self.first_bytes.is_empty() || self.has_begun() {
+            self.ctx.count(MetricCell::HandshakeFailures);
+        }
         permit.emit_unserved();
     }
 }

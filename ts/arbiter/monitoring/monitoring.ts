@@ -1,0 +1,176 @@
+/**
+ * Metrics and health checks in the arbiter: counts what happens to workers, collects what the
+ * workers count, and serves the pages of `metrics_bind`.
+ */
+
+import type { Listener } from '../../listen/socket.ts'
+import { logLine, logThrown } from '../../log/log-lines.ts'
+import type { Logger } from '../../log/logger.ts'
+import type { PageServer } from '../../metrics/server.ts'
+import type { System } from '../../process/system.ts'
+import type { ArbiterScoreboard } from '../../scoreboard/board.ts'
+import type { Generation } from '../generation.ts'
+import type { InheritedListener } from '../upgrade-state.ts'
+import type { WorkerHandle } from '../worker-handle.ts'
+import type { Workers } from '../workers.ts'
+import {
+  LifecycleCounters,
+  type LifecycleTotals,
+  type ReloadOutcome,
+} from './lifecycle-counters.ts'
+import { descriptorForServer } from './metrics-listener.ts'
+import { Pages } from './pages.ts'
+import { type WorkerReport, WorkerReports } from './worker-reports.ts'
+
+/** What the monitoring reads of the arbiter. */
+export interface MonitoringSources {
+  readonly log: Logger
+  readonly scoreboard: ArbiterScoreboard
+  readonly workers: Workers
+  readonly isNative: boolean
+  readonly wantedWorkers: () => number
+  readonly currentGeneration: () => Generation | undefined
+  /** Returns whether the server is about to stop, and no other arbiter serves. */
+  readonly isStopping: () => boolean
+  /** Returns whether the arbiter that started this one still serves. */
+  readonly hasPredecessor: () => boolean
+  /** Counters of that arbiter. */
+  readonly earlier: LifecycleTotals | undefined
+}
+
+/** What an upgrade passes on for the monitoring. */
+export interface MonitoringHandover {
+  readonly lifecycle: LifecycleTotals
+  readonly metrics?: InheritedListener
+}
+
+/** The new arbiter begins to serve this long after it is ready: the old one has stopped by then. */
+const HANDOVER_MS = 200
+const DEFAULT_BACKLOG = 64
+
+/** Counts, collects and serves. */
+export class Monitoring {
+  readonly #system: System
+  readonly #sources: MonitoringSources
+  readonly #counters: LifecycleCounters
+  readonly #reports: WorkerReports
+  readonly #pages: Pages
+  #generation: Generation | undefined
+  #server: { readonly fd: number; readonly server: Promise<PageServer> } | undefined
+  #isSuccessorServing = false
+  #isClosed = false
+
+  constructor(system: System, sources: MonitoringSources) {
+    this.#system = system
+    this.#sources = sources
+    this.#counters = new LifecycleCounters(system)
+    this.#reports = new WorkerReports(system, sources)
+    this.#pages = new Pages(system, {
+      ...sources,
+      counters: this.#counters,
+      reports: this.#reports,
+    })
+    if (sources.earlier !== undefined) this.#counters.continueFrom(sources.earlier)
+  }
+
+  /** Serves at the address of a generation that has become current. */
+  applyGeneration(generation: Generation): void {
+    this.#generation = generation
+    this.publishState()
+    if (!this.#sources.hasPredecessor()) this.#serve()
+  }
+
+  /** Publishes the state of the server to the workers. Called once a second and at each change. */
+  publishState(): void {
+    const { scoreboard, wantedWorkers, isStopping } = this.#sources
+    scoreboard.publishServerState(wantedWorkers(), isStopping())
+  }
+
+  /** Does the work of each second. */
+  runEverySecond(): void {
+    this.publishState()
+    if (this.#server === undefined) return
+    this.#counters.readUsage(this.#sources.workers.list())
+  }
+
+  recordReady(worker: WorkerHandle): void {
+    this.#counters.recordReady(worker)
+    const { workers, wantedWorkers } = this.#sources
+    const isComplete = workers.countServing() >= wantedWorkers()
+    if (this.#server === undefined && isComplete) {
+      void this.#system.sleep(HANDOVER_MS).then(() => this.#serve())
+    }
+  }
+
+  recordExit(worker: WorkerHandle): void {
+    this.#counters.recordExit(worker, this.#sources.currentGeneration())
+    this.#reports.handleExit(worker)
+  }
+
+  recordReload(outcome: ReloadOutcome): void {
+    this.#counters.recordReload(outcome)
+  }
+
+  handleReport(worker: WorkerHandle, report: WorkerReport): void {
+    this.#reports.handleReport(worker, report)
+  }
+
+  /** Stops to serve while a new arbiter does, and serves again when it has exited. */
+  setSuccessorServing(isServing: boolean): void {
+    this.#isSuccessorServing = isServing
+    if (isServing) this.#stopServing()
+    else this.#serve()
+  }
+
+  /** Returns what a new arbiter continues; `fd` is the descriptor of the listener there. */
+  handOver(fd: number): MonitoringHandover & { readonly fds: readonly number[] } {
+    const lifecycle = this.#counters.totals()
+    const listener = this.#generation?.metricsListener
+    if (listener === undefined) return { lifecycle, fds: [] }
+    const { bind, socketFile } = listener
+    const path = socketFile === undefined ? {} : { path: socketFile }
+    return { lifecycle, metrics: { fd, bind, ...path }, fds: [listener.fd] }
+  }
+
+  /** Stops to serve, when the arbiter has stopped. */
+  close(): void {
+    this.#isClosed = true
+    this.#stopServing()
+  }
+
+  #serve(): void {
+    const listener = this.#generation?.metricsListener
+    const isUnchanged = listener?.fd === this.#server?.fd
+    if (isUnchanged || this.#isSuccessorServing || this.#isClosed) return
+    this.#stopServing()
+    if (listener === undefined) return
+    const server = this.#startServer(listener)
+    this.#server = { fd: listener.fd, server }
+    server.catch((error: unknown) => this.#logError(error))
+  }
+
+  /** Loads the server only where it is needed: Node's HTTP code takes memory. */
+  async #startServer(listener: Listener): Promise<PageServer> {
+    const { servePages } = await import('../../metrics/server.ts')
+    const backlog = this.#generation?.config.backlog ?? DEFAULT_BACKLOG
+    logLine(this.#sources.log, 'servingMetrics', listener.address)
+    return servePages(
+      descriptorForServer(listener, backlog),
+      (request) => this.#pages.render(request),
+      (error) => this.#logError(error),
+    )
+  }
+
+  #stopServing(): void {
+    // An error of the start has been logged.
+    this.#server?.server.then(
+      (server) => server.close(),
+      () => {},
+    )
+    this.#server = undefined
+  }
+
+  #logError(thrown: unknown): void {
+    logThrown(this.#sources.log, { name: 'unexpectedError', thrown })
+  }
+}

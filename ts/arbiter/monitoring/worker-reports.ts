@@ -1,0 +1,82 @@
+/**
+ * Collects a report of each worker for a scrape. A worker that does not answer in time, because its
+ * event loop is busy or blocked, contributes what it reported last.
+ */
+
+import type { WorkerMessage } from '../../messages.ts'
+import type { System } from '../../process/system.ts'
+import type { ArbiterScoreboard } from '../../scoreboard/board.ts'
+import type { WorkerHandle } from '../worker-handle.ts'
+import type { Workers } from '../workers.ts'
+
+/** A worker's report. */
+export type WorkerReport = Extract<WorkerMessage, { type: 'metrics' }>
+
+/** How long a scrape waits for workers. */
+const MAX_WAIT_MS = 10
+/** Heartbeats are due each second: a worker that is silent for longer does not answer now. */
+const MAX_SILENCE_MS = 1_500
+
+/** Holds the latest report of each worker. */
+export class WorkerReports {
+  readonly #system: System
+  readonly #scoreboard: ArbiterScoreboard
+  readonly #workers: Workers
+  readonly #reports = new Map<WorkerHandle, WorkerReport>()
+  readonly #awaited = new Set<WorkerHandle>()
+  #collection: Promise<void> | undefined
+  #finish = (): void => {}
+
+  constructor(
+    system: System,
+    { scoreboard, workers }: { scoreboard: ArbiterScoreboard; workers: Workers },
+  ) {
+    this.#system = system
+    this.#scoreboard = scoreboard
+    this.#workers = workers
+  }
+
+  get latest(): ReadonlyMap<WorkerHandle, WorkerReport> {
+    return this.#reports
+  }
+
+  /** Asks all workers for a report; resolves when they have answered, or after a short while. */
+  collect(): Promise<void> {
+    this.#collection ??= this.#collect().finally(() => {
+      this.#collection = undefined
+    })
+    return this.#collection
+  }
+
+  handleReport(worker: WorkerHandle, report: WorkerReport): void {
+    this.#reports.set(worker, report)
+    this.#settle(worker)
+  }
+
+  handleExit(worker: WorkerHandle): void {
+    this.#reports.delete(worker)
+    this.#settle(worker)
+  }
+
+  async #collect(): Promise<void> {
+    this.#awaited.clear()
+    for (const worker of this.#workers.list()) {
+      if (worker.state !== 'serving' && worker.state !== 'draining') continue
+      worker.child.send({ type: 'collectMetrics' })
+      const { heartbeatAgeMs } = this.#scoreboard.read(worker.slot)
+      if ((heartbeatAgeMs ?? 0) <= MAX_SILENCE_MS) this.#awaited.add(worker)
+    }
+    if (this.#awaited.size === 0) return
+    await new Promise<void>((done) => {
+      const cancel = this.#system.after(MAX_WAIT_MS, done)
+      this.#finish = () => {
+        cancel()
+        done()
+      }
+    })
+  }
+
+  #settle(worker: WorkerHandle): void {
+    if (this.#awaited.delete(worker) && this.#awaited.size === 0) this.#finish()
+  }
+}
