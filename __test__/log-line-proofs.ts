@@ -23,6 +23,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   ),
   listening: proof(`${P}/systemd.spec.ts`, 'serves the socket of systemd instead of bind'),
   servingMetrics: proof(`${P}/metrics.spec.ts`, 'the page counts requests, in both formats'),
+  stopDelayed: proof(`${P}/health.spec.ts`, 'drain_delay fails readiness before the stop'),
   usingEngine: proof(
     `${P}/blocked.spec.ts`,
     'without the addon a JavaScript thread finds the place',

@@ -257,6 +257,8 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'statsd counts every request, its status and its duration',
   ),
   metrics_bind: proof(`${P}/metrics.spec.ts`, 'the page counts requests, in both formats'),
+  health_paths: proof(`${P}/health.spec.ts`, 'health checks are answered at both places'),
+  drain_delay: proof(`${P}/health.spec.ts`, 'drain_delay fails readiness before the stop'),
   enable_backlog_metric: proof(
     `${P}/statsd.spec.ts`,
     'the backlog in the kernel is reported every second',

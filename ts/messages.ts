@@ -62,12 +62,14 @@ export type ArbiterMessage =
   /** The code has changed (setting `reload`): exit soon. */
   | { readonly type: 'restart' }
   | TlsUpdateMessage
-  | CollectMetricsMessage
+  | MonitoringMessage
 
-/** Send a report for the page of metrics. */
-export interface CollectMetricsMessage {
-  readonly type: 'collectMetrics'
-}
+/** A message that no state of the worker's life matters to. */
+export type MonitoringMessage =
+  /** Send a report for the page of metrics. */
+  | { readonly type: 'collectMetrics' }
+  /** The server is about to stop: readiness fails. */
+  | { readonly type: 'announceStop' }
 
 /** New TLS files and ticket secrets, for connections that begin from now on. */
 export interface TlsUpdateMessage {

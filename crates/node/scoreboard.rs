@@ -3,7 +3,7 @@
 
 use std::io;
 
-use monoceros_engine::scoreboard::{Board, Counters, SlotRef, WorkerState};
+use monoceros_engine::scoreboard::{Board, Counters, ServerState, SlotRef, WorkerState};
 use monoceros_engine::transport::transfer::TransferSockets;
 use napi::bindgen_prelude::Float64Array;
 use napi_derive::napi;
@@ -212,11 +212,11 @@ impl Scoreboard {
             .map_err(|error| scoreboard_error(&error))
     }
 
-    /// Publishes the wanted number of workers and whether the server is about to stop, for the
-    /// health checks of the workers. It counts as the arbiter's heartbeat.
+    /// Publishes the wanted number of workers, whether the server is about to stop and the setting
+    /// `timeout`, for the health checks of the workers. It counts as the arbiter's heartbeat.
     #[napi(catch_unwind)]
-    pub fn publish_server_state(&self, wanted_workers: u32, is_stopping: bool) {
-        self.board.publish_server_state(wanted_workers, is_stopping);
+    pub fn publish_server_state(&self, wanted_workers: u32, is_stopping: bool, timeout_ms: u32) {
+        self.board.publish_server_state(ServerState { wanted_workers, is_stopping, timeout_ms });
     }
 
     /// Adds the totals of the scoreboard of an earlier arbiter, whose processes have exited.

@@ -207,7 +207,7 @@ export class Arbiter {
   #applyReaction(request: SignalRequest, reaction: Reaction): void {
     switch (reaction) {
       case 'stop':
-        return this.#stop('retire')
+        return this.#housekeeping.deferStop() ? undefined : this.#stop('retire')
       case 'quit':
         return this.#stop('quit')
       case 'quitWorkers':

@@ -10,6 +10,7 @@ import type { ArbiterDependencies } from './dependencies.ts'
 import { DevReload } from './dev-reload.ts'
 import { ExtraListeners } from './extra-listeners.ts'
 import { Housekeeping } from './housekeeping.ts'
+import { DrainDelay } from './monitoring/drain-delay.ts'
 import { Monitoring } from './monitoring/monitoring.ts'
 import { Rollout, type RolloutDependencies } from './rollout.ts'
 import { Supervisor, type SupervisorCallbacks } from './supervisor.ts'
@@ -88,14 +89,25 @@ export function createCollaborators(
     },
   })
   const { workers } = supervisor
+  const hasSuccessor = () => upgrade.successorPid !== undefined
+  const currentGeneration = () => rollout.currentGeneration
+  const drainDelay = new DrainDelay(system, {
+    log,
+    queue,
+    workers,
+    currentGeneration,
+    hasSuccessor,
+    isStopping: callbacks.isStopping,
+  })
   const monitoring = new Monitoring(system, {
+    drainDelay,
     log,
     scoreboard,
     workers,
     isNative: scoreboard.fd !== undefined && dependencies.engineDescription === 'native',
     wantedWorkers: () => workerCount.wanted,
-    currentGeneration: () => rollout.currentGeneration,
-    isStopping: () => callbacks.isStopping() && upgrade.successorPid === undefined,
+    currentGeneration,
+    isStopping: () => (callbacks.isStopping() || drainDelay.hasBegun) && !hasSuccessor(),
     hasPredecessor: () => upgrade.predecessorPid !== undefined,
     earlier: dependencies.earlierLifecycle,
   })

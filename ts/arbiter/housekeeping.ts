@@ -39,6 +39,11 @@ export class Housekeeping {
     this.#gauges = new Gauges(targets.dependencies.log)
   }
 
+  /** Returns whether a graceful stop has to wait for `drain_delay`. */
+  deferStop(): boolean {
+    return this.#monitoring.deferStop()
+  }
+
   runEverySecond(current: Generation | undefined): void {
     const { log, reapOrphans, scoreboard } = this.#dependencies
     const workers = this.#workers

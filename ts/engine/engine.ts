@@ -92,6 +92,8 @@ export interface Engine {
   pause(): void
   /** Accepts again; false where that is no longer possible. */
   resume(): boolean
+  /** The server is about to stop: its health checks fail. The native engine knows by itself. */
+  announceStop?(): void
   /**
    * Accepts no more, finishes what is in flight, resolves when every connection is gone or
    * `graceMs` has passed. Idle connections are kept for `idleMs`.

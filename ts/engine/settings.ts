@@ -43,6 +43,7 @@ export const REGISTER_SETTINGS: EngineSettings = {
   root_path: '',
   accesslog: null,
   access_log_format: '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
+  health_paths: '',
   handshake_timeout: 10,
   limit_handshakes: 1000,
   http2_max_concurrent_streams: 100,

@@ -46,6 +46,10 @@ export const LOG_LINES = {
     'Listening at: ADDRESSES (PID)',
   ),
   servingMetrics: arbiter('info', (address: string) => `Metrics at: ${address}`),
+  stopDelayed: arbiter(
+    'info',
+    (delay: string) => `Readiness fails from now on; stopping in ${delay} (drain_delay)`,
+  ),
   usingEngine: arbiter(
     'info',
     (engine: string) => `Using engine: ${engine}`,

@@ -168,10 +168,10 @@ export declare class Scoreboard {
    */
   readMetrics(slot: number, series: number): Float64Array
   /**
-   * Publishes the wanted number of workers and whether the server is about to stop, for the
-   * health checks of the workers. It counts as the arbiter's heartbeat.
+   * Publishes the wanted number of workers, whether the server is about to stop and the setting
+   * `timeout`, for the health checks of the workers. It counts as the arbiter's heartbeat.
    */
-  publishServerState(wantedWorkers: number, isStopping: boolean): void
+  publishServerState(wantedWorkers: number, isStopping: boolean, timeoutMs: number): void
   /** Adds the totals of the scoreboard of an earlier arbiter, whose processes have exited. */
   absorbBoard(earlier: Scoreboard): void
   /** Adds the totals of an earlier arbiter, so that the totals continue across an upgrade. */

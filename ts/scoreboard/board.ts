@@ -59,11 +59,16 @@ export interface ArbiterScoreboard {
   absorbEarlier(): void
   /** Reads the metrics of the workers in these slots; undefined without shared memory. */
   readMetrics(slots: readonly number[]): ScoreboardMetrics | undefined
-  /**
-   * Publishes the wanted number of workers, and whether the server is about to stop, for the health
-   * checks that the engine answers.
-   */
-  publishServerState(wantedWorkers: number, isStopping: boolean): void
+  /** Publishes the state of the server for the health checks that the engine answers. */
+  publishServerState(state: ServerState): void
+}
+
+/** What the engine needs for health checks. */
+export interface ServerState {
+  readonly wantedWorkers: number
+  readonly isStopping: boolean
+  /** The setting `timeout`; 0 turns it off. */
+  readonly timeoutMs: number
 }
 
 /** What an earlier arbiter passes on of its scoreboard. */

@@ -8,6 +8,7 @@ import type {
   ArbiterScoreboard,
   EarlierTotals,
   ScoreboardTotals,
+  ServerState,
   SlotReading,
   TransferFds,
   WorkerScoreboard,
@@ -112,8 +113,8 @@ export class SharedScoreboard implements ArbiterScoreboard {
     }
   }
 
-  publishServerState(wantedWorkers: number, isStopping: boolean): void {
-    this.#page.publishServerState(wantedWorkers, isStopping)
+  publishServerState({ wantedWorkers, isStopping, timeoutMs }: ServerState): void {
+    this.#page.publishServerState(wantedWorkers, isStopping, Math.round(timeoutMs))
   }
 }
 

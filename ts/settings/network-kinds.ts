@@ -24,6 +24,14 @@ export const oneBindAddress: ValueKind<string, string> = {
   fromText: keepText,
 }
 
+/** Paths that end in the name of a health check, separated by commas. */
+export const healthPaths: ValueKind<string, string> = {
+  schema: z.string().check(z.refine((list) => splitNames(list).every(isHealthPath))),
+  allowed: 'paths that end in /livez or /readyz, with commas between them',
+  placeholder: 'PATHS',
+  fromText: keepText,
+}
+
 /** A list of IP addresses and networks, separated by commas, or `*` for all peers. */
 export const peerAddresses: ValueKind<string, string> = {
   schema: z.string().check(z.refine((list) => findInvalidAddress(list) === undefined)),
@@ -77,6 +85,10 @@ export const sessionKey: ValueKind<string, string> = {
 function isNamedKey([kind, name = '']: readonly string[]): boolean {
   if (kind === 'cookie') return TOKEN.test(name)
   return kind === 'query' && /^[\w\-.~!$'()*+,;:@/?%]+$/.test(name)
+}
+
+function isHealthPath(path: string): boolean {
+  return /^\/[!-~]*$/.test(path) && /\/(livez|readyz)$/.test(path) && !/[?#\\]/.test(path)
 }
 
 function addressProblem(text: string): string | undefined {

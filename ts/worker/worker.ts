@@ -62,6 +62,7 @@ export class Worker {
     const reporter = new MetricsReporter(this.#system, this.#channel)
     this.#channel.onMessage((message) => {
       if (message.type === 'collectMetrics') reporter.report()
+      else if (message.type === 'announceStop') this.#parts.engine?.announceStop?.()
       else this.#queue.push(message)
     })
   }

@@ -13,6 +13,7 @@ import type { Generation } from '../generation.ts'
 import type { InheritedListener } from '../upgrade-state.ts'
 import type { WorkerHandle } from '../worker-handle.ts'
 import type { Workers } from '../workers.ts'
+import type { DrainDelay } from './drain-delay.ts'
 import {
   LifecycleCounters,
   type LifecycleTotals,
@@ -30,6 +31,7 @@ export interface MonitoringSources {
   readonly isNative: boolean
   readonly wantedWorkers: () => number
   readonly currentGeneration: () => Generation | undefined
+  readonly drainDelay: DrainDelay
   /** Returns whether the server is about to stop, and no other arbiter serves. */
   readonly isStopping: () => boolean
   /** Returns whether the arbiter that started this one still serves. */
@@ -83,7 +85,9 @@ export class Monitoring {
   /** Publishes the state of the server to the workers. Called once a second and at each change. */
   publishState(): void {
     const { scoreboard, wantedWorkers, isStopping } = this.#sources
-    scoreboard.publishServerState(wantedWorkers(), isStopping())
+    const timeoutMs = (this.#generation?.config.timeout ?? 0) * 1_000
+    const state = { wantedWorkers: wantedWorkers(), isStopping: isStopping(), timeoutMs }
+    scoreboard.publishServerState(state)
   }
 
   /** Does the work of each second. */
@@ -91,6 +95,13 @@ export class Monitoring {
     this.publishState()
     if (this.#server === undefined) return
     this.#counters.readUsage(this.#sources.workers.list())
+  }
+
+  /** Begins the stop: readiness fails. Returns whether the stop has to wait for `drain_delay`. */
+  deferStop(): boolean {
+    const isDeferred = this.#sources.drainDelay.deferStop()
+    this.publishState()
+    return isDeferred
   }
 
   recordReady(worker: WorkerHandle): void {

@@ -33,6 +33,7 @@ import type { EngineOptions } from '../engine.ts'
 import { parsePolicyOf } from '../parse-policy.ts'
 import { logResponse, logTunnel } from './access-log.ts'
 import { ForwardedHeaders } from './forwarding.ts'
+import { HealthChecks } from './health.ts'
 import { findRefusalStatus, limitResponseTime } from './request-checks.ts'
 import { NodeTunnel } from './tunnel.ts'
 
@@ -42,6 +43,7 @@ export class NodeDispatcher {
   requestCount = 0
   /** The connections that the application has taken over. */
   readonly tunnels = new Map<Socket, NodeTunnel>()
+  readonly health: HealthChecks
   #isDraining = false
   /**
    * The operator has set `limit_requests_per_connection`; a limit of the program is left to
@@ -65,6 +67,7 @@ export class NodeDispatcher {
     this.#server = server
     this.#options = options
     this.#limitsConnections = options.given?.has('limit_requests_per_connection') === true
+    this.health = new HealthChecks(options.config.health_paths)
     this.#forwarding = new ForwardedHeaders(parsePolicyOf(options.config))
     this.#accessLog = openAccessLog(options.config)
     if (Object.hasOwn(server, 'emit')) this.#programEmit = server.emit
@@ -98,6 +101,7 @@ export class NodeDispatcher {
   /** Makes every response from now on the last one of its connection, and closes WebSockets. */
   drain(): void {
     this.#isDraining = true
+    this.health.announceStop()
     for (const tunnel of this.tunnels.values()) tunnel.drain()
   }
 
@@ -162,6 +166,7 @@ export class NodeDispatcher {
   }
 
   #emitRequest(req: http.IncomingMessage, res: http.ServerResponse): boolean {
+    if (this.health.answer(req, res)) return true
     const { config } = this.#options
     if (this.#checkedRequests?.delete(req) !== true && this.#isRefused(req, res)) return true
     if (config.request_timeout > 0) limitResponseTime(req, res, config.request_timeout * 1000)

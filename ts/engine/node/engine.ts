@@ -95,6 +95,10 @@ class NodeEngine implements Engine {
     return false
   }
 
+  announceStop(): void {
+    this.#dispatcher?.health.announceStop()
+  }
+
   async drain(graceMs: number, idleMs: number): Promise<void> {
     for (const front of this.#frontServers) front.close()
     this.#dispatcher?.drain()

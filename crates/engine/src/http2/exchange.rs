@@ -13,10 +13,12 @@ use http::{HeaderMap, Response};
 
 use super::counted_bytes::{CountedBytes, UnsentBytes};
 use super::fields;
+use super::response::send_page;
+use super::session::Session;
 use super::stream_admission::AdmissionState;
 use super::streams::Streams;
 use crate::bridge::in_flight::RequestLabel;
-use crate::bridge::ring::HeadFlags;
+use crate::bridge::ring::{HeadFlags, ResponseHead};
 use crate::bridge::wire::head_flag;
 use crate::guard::{ErrorFormat, PartialRequest, Refusal};
 use crate::http1::encoder;
@@ -353,22 +355,32 @@ pub(crate) fn send_refusal(
     partial: &PartialRequest,
 ) -> u64 {
     let (lines, body) = encoder::refusal_content(refusal, partial.format);
-    let head = crate::bridge::ring::ResponseHead {
-        status: refusal.status(),
-        reason: None,
-        fields: lines.as_bytes(),
-        flags: HeadFlags::new(head_flag::DATE | head_flag::LENGTH),
-    };
+    let head = page_head(refusal.status(), lines.as_bytes());
     let date = shared.ctx.date();
-    let Some(head) = fields::final_head(&head, date.text(), Some(body.len() as u64)) else {
-        return 0;
-    };
-    let length = body.len() as u64;
-    // An error means that the client has closed the stream or the connection.
-    if let Ok(mut stream) = respond.send_response(head, partial.is_head_request)
-        && !partial.is_head_request
-    {
-        let _ = stream.send_data(unsent.wrap(Bytes::from(body)), true);
+    let output = (respond, unsent);
+    send_page((&head, date.text()), body.into(), output, partial.is_head_request)
+}
+
+/// Returns the head of a complete response of the engine.
+fn page_head(status: u16, fields: &[u8]) -> ResponseHead<'_> {
+    let flags = HeadFlags::new(head_flag::DATE | head_flag::LENGTH);
+    ResponseHead { status, reason: None, fields, flags }
+}
+
+impl ConnectionState {
+    /// Answers the request that the guard has released if it is a health check. Returns whether it
+    /// is.
+    pub(crate) fn answer_health_stream(
+        &self,
+        session: &Session,
+        respond: &mut SendResponse<CountedBytes>,
+    ) -> bool {
+        let Some(response) = self.health_response() else { return false };
+        let unsent = UnsentBytes::new(usize::MAX, session.streams.unsent.clone());
+        let head = page_head(response.status, response.fields);
+        let date = self.ctx.date();
+        let output = (respond, &unsent);
+        send_page((&head, date.text()), response.body.into(), output, response.is_head_request);
+        true
     }
-    length
 }

@@ -218,7 +218,7 @@ impl Connection {
     }
 
     /// Begins the exchange of a stream, or refuses its request.
-    fn begin_stream(&mut self, session: &mut Session, (request, respond): IncomingStream) {
+    fn begin_stream(&mut self, session: &mut Session, (request, mut respond): IncomingStream) {
         let shared = self.shared.clone();
         let (parts, body) = request.into_parts();
         let is_end_stream = body.is_end_stream();
@@ -235,11 +235,15 @@ impl Connection {
         if result.is_ok() {
             let mut head = shared.ctx.scratch.parsed_head.borrow_mut();
             result = self.guard.read_http2_head(&message.head, &mut head, &limits);
-            if result.is_ok() {
-                result = self.check_http2_head(&mut head, &parts, is_end_stream);
-            }
         }
         drop(message);
+        if result.is_ok() && is_end_stream && shared.answer_health_stream(session, &mut respond) {
+            return;
+        }
+        let result = result.and_then(|()| {
+            let mut head = shared.ctx.scratch.parsed_head.borrow_mut();
+            self.check_http2_head(&mut head, &parts, is_end_stream)
+        });
         match result {
             Ok(()) => self.open_stream(session, &parts, body, respond),
             Err(refusal) => self.refuse_stream(session, respond, refusal, &parts.method),

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use h2::Reason;
+use h2::server::SendResponse;
 
+use super::counted_bytes::{CountedBytes, UnsentBytes};
 use super::exchange::StreamExchange;
 use super::fields;
 use crate::bridge::ring::ResponseHead;
@@ -140,4 +142,22 @@ impl ResponseSink for StreamSink {
         self.0.exchange.borrow_mut().notifies_when_sent = true;
         self.0.mark_dirty();
     }
+}
+
+/// Sends a complete response of the engine and returns the length of its body.
+pub(super) fn send_page(
+    (head, date): (&ResponseHead<'_>, &[u8]),
+    body: Bytes,
+    (respond, unsent): (&mut SendResponse<CountedBytes>, &Rc<UnsentBytes>),
+    is_head_request: bool,
+) -> u64 {
+    let length = body.len() as u64;
+    let Some(head) = fields::final_head(head, date, Some(length)) else { return 0 };
+    // An error means that the client has closed the stream or the connection.
+    if let Ok(mut stream) = respond.send_response(head, is_head_request)
+        && !is_head_request
+    {
+        let _ = stream.send_data(unsent.wrap(body), true);
+    }
+    length
 }

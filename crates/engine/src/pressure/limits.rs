@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::buffers::sizes::{MAX_BUFFER, MIN_RESPONSE_BUFFER};
 use crate::guard::addresses::AddressList;
 use crate::guard::parse_policy::ParsePolicy;
+use crate::pressure::health_paths::HealthPaths;
 use crate::pressure::setting_value::SettingError;
 use crate::pressure::settings::Settings;
 
@@ -38,6 +39,8 @@ pub struct Limits {
     pub half_open: bool,
     /// Whether HTTP/2 is served without TLS.
     pub cleartext: Cleartext,
+    /// The paths at which the engine answers health checks.
+    pub health_paths: HealthPaths,
     /// How requests are parsed within these bounds.
     pub parse_policy: ParsePolicy,
 }
@@ -118,6 +121,7 @@ impl From<Settings> for Limits {
     /// Trusts no proxy: only [`Limits::new`] reads the settings of the parse policy.
     fn from(settings: Settings) -> Self {
         Self {
+            health_paths: HealthPaths::parse(&settings.health_paths),
             settings,
             head_bytes: 0,
             keepalive_grace: Duration::ZERO,

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod eviction;
+pub mod health_paths;
 pub mod limits;
 pub(crate) mod memory;
 pub mod setting_value;

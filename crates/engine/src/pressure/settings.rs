@@ -80,6 +80,8 @@ settings! {
     /// Format of a line in the access log.
     access_log_format: String =
         "%(h)s %(l)s %(u)s %(t)s \"%(r)s\" %(s)s %(b)s \"%(f)s\" \"%(a)s\"".to_owned();
+    /// Paths at which the workers answer health checks, with commas between them.
+    health_paths: String = String::new();
     /// Maximum time for the TLS handshake, from the accept.
     handshake_timeout: Duration = Duration::from_secs(10);
     /// Maximum number of TLS handshakes in progress per worker.

@@ -43,6 +43,8 @@ pub(crate) struct Header {
     pub(super) wanted_workers: AtomicU32,
     /// Not 0 once the arbiter has begun to stop.
     pub(super) is_stopping: AtomicU32,
+    /// The setting `timeout` in milliseconds; 0 turns it off.
+    pub(super) timeout_ms: AtomicU32,
     /// The time of the arbiter's last heartbeat, on the monotonic clock.
     pub(super) arbiter_beat_ms: AtomicU64,
     /// The keys of the series of requests, in the order of their indices; 0 is free. Each worker

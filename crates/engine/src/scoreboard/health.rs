@@ -1,7 +1,6 @@
 //! The health of the server, as a worker knows it without JavaScript.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use super::{Board, SlotRef, WorkerState, monotonic_us};
 
@@ -14,13 +13,25 @@ pub struct HealthCheck {
     pub is_ok: bool,
 }
 
+/// What the arbiter wants, for the checks of the workers.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerState {
+    /// Number of workers that the server is to have.
+    pub wanted_workers: u32,
+    /// Whether the server is about to stop.
+    pub is_stopping: bool,
+    /// The setting `timeout` in milliseconds; 0 turns it off.
+    pub timeout_ms: u32,
+}
+
 impl Board {
-    /// Publishes what the arbiter wants: the number of workers, and whether it has begun to stop.
-    /// Counts as a heartbeat of the arbiter. Only the arbiter may call it.
-    pub fn publish_server_state(&self, wanted_workers: u32, is_stopping: bool) {
+    /// Publishes what the arbiter wants. Counts as a heartbeat of the arbiter. Only the arbiter may
+    /// call it.
+    pub fn publish_server_state(&self, state: ServerState) {
         let header = self.header();
-        header.wanted_workers.store(wanted_workers, Relaxed);
-        header.is_stopping.store(u32::from(is_stopping), Relaxed);
+        header.wanted_workers.store(state.wanted_workers, Relaxed);
+        header.is_stopping.store(u32::from(state.is_stopping), Relaxed);
+        header.timeout_ms.store(state.timeout_ms, Relaxed);
         header.arbiter_beat_ms.store(monotonic_us() / 1_000, Relaxed);
     }
 
@@ -45,30 +56,30 @@ impl Board {
 }
 
 impl SlotRef {
-    /// Checks whether this worker is alive: its event loop is not blocked for longer than
-    /// `timeout`, and the arbiter's loop turns. A `timeout` of 0 turns the first check off.
+    /// Checks whether this worker is alive: its event loop is not blocked for longer than the
+    /// setting `timeout`, and the arbiter's loop turns. A `timeout` of 0 turns the first check off.
     #[must_use]
-    pub fn check_liveness(&self, timeout: Duration) -> [HealthCheck; 2] {
+    pub fn check_liveness(&self) -> [HealthCheck; 2] {
         let now_ms = monotonic_us() / 1_000;
-        let age_ms = |beat_ms: u64| u128::from(now_ms.saturating_sub(beat_ms));
-        let arbiter_beat_ms = self.board().header().arbiter_beat_ms.load(Relaxed);
+        let age_ms = |beat_ms: u64| now_ms.saturating_sub(beat_ms);
+        let header = self.board().header();
+        let timeout_ms = u64::from(header.timeout_ms.load(Relaxed));
+        let arbiter_beat_ms = header.arbiter_beat_ms.load(Relaxed);
         // Without an arbiter there are no heartbeats.
         let has_no_arbiter = arbiter_beat_ms == 0;
         let beat_ms = self.cells().beat_ms.load(Relaxed);
         [
             HealthCheck {
                 name: "event_loop",
-                is_ok: has_no_arbiter
-                    || timeout.is_zero()
-                    || age_ms(beat_ms) <= timeout.as_millis(),
+                is_ok: has_no_arbiter || timeout_ms == 0 || age_ms(beat_ms) <= timeout_ms,
             },
             HealthCheck {
                 name: "arbiter",
-                is_ok: has_no_arbiter || age_ms(arbiter_beat_ms) <= ARBITER_TIMEOUT.as_millis(),
+                is_ok: has_no_arbiter || age_ms(arbiter_beat_ms) <= ARBITER_TIMEOUT_MS,
             },
         ]
     }
 }
 
 /// The arbiter publishes its state each second; after this time its loop counts as blocked.
-const ARBITER_TIMEOUT: Duration = Duration::from_secs(10);
+const ARBITER_TIMEOUT_MS: u64 = 10_000;

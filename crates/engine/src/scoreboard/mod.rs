@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use cells::Header;
 pub(crate) use cells::SlotCells;
 pub use cells::WorkerState;
-pub use health::HealthCheck;
+pub use health::{HealthCheck, ServerState};
 pub use layout::Histogram;
 use mapping::Mapping;
 pub(crate) use metrics::SeriesCache;

@@ -155,14 +155,16 @@ fn readiness_ends_with_half_of_the_workers_or_the_stop() {
     let board = Board::create(4).unwrap();
     let is_ready = || board.check_readiness().iter().all(|check| check.is_ok);
     assert!(is_ready(), "without an arbiter");
-    board.publish_server_state(4, false);
+    let mut state = ServerState { wanted_workers: 4, is_stopping: false, timeout_ms: 500 };
+    board.publish_server_state(state);
     assert!(!is_ready());
     for number in 1..=2 {
         board.claim(number, 7).unwrap();
         board.slot(number).unwrap().set_state(WorkerState::Accepting);
     }
     assert!(is_ready());
-    board.publish_server_state(4, true);
+    state.is_stopping = true;
+    board.publish_server_state(state);
     assert!(!is_ready());
 }
 
@@ -171,13 +173,17 @@ fn a_worker_is_alive_while_its_event_loop_and_the_arbiter_turn() {
     let board = Board::create(1).unwrap();
     board.claim(1, 7).unwrap();
     let slot = board.slot(1).unwrap();
-    let timeout = std::time::Duration::from_millis(500);
-    let check = || slot.check_liveness(timeout).map(|check| check.is_ok);
-    board.publish_server_state(1, false);
+    let check = || slot.check_liveness().map(|check| check.is_ok);
+    let mut state = ServerState { wanted_workers: 1, is_stopping: false, timeout_ms: 500 };
+    board.publish_server_state(state);
     assert_eq!(check(), [true, true]);
     slot.cells().beat_ms.store(1, Relaxed);
     assert_eq!(check(), [false, true]);
-    assert!(slot.check_liveness(std::time::Duration::ZERO)[0].is_ok, "timeout 0 turns it off");
+    state.timeout_ms = 0;
+    board.publish_server_state(state);
+    assert_eq!(check(), [true, true], "timeout 0 turns it off");
+    state.timeout_ms = 500;
+    board.publish_server_state(state);
     board.header().arbiter_beat_ms.store(1, Relaxed);
     assert_eq!(check(), [false, false]);
 }

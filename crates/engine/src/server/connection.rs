@@ -14,6 +14,7 @@ pub(crate) mod deadlines;
 pub(crate) mod dispatch;
 pub(crate) mod error_response;
 pub(crate) mod exchange;
+pub(crate) mod health;
 pub(crate) mod idle;
 pub(crate) mod memory_use;
 pub(crate) mod min_rate;

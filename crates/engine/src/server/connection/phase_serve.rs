@@ -222,9 +222,11 @@ impl Connection {
         }
         self.shared.keep_upgrade_bytes(self.read_buffer.unread());
         self.half_close_noticed_at = None;
-        if self.shared.exchange.borrow().is_none()
-            && let Err(refusal) = self.begin_exchange()
-        {
+        let is_new = self.shared.exchange.borrow().is_none();
+        if is_new && let Some(turn) = self.answer_health_check() {
+            return turn;
+        }
+        if is_new && let Err(refusal) = self.begin_exchange() {
             return self.refuse(refusal);
         }
         self.dispatch_body();
