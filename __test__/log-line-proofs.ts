@@ -163,6 +163,18 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     'arbiter/arbiter.spec.ts',
     'a start whose application fails exits with its status and logs one message',
   ),
+  handlingCommand: proof(
+    'control/commands.spec.ts',
+    'reload answers when all workers are new, or with why it failed',
+  ),
+  controlListening: proof(
+    'control/commands.spec.ts',
+    'no control socket: a place that cannot be written, or by request',
+  ),
+  controlUnavailable: proof(
+    'control/commands.spec.ts',
+    'no control socket: a place that cannot be written, or by request',
+  ),
   hookFailed: proof(`${P}/hooks.spec.ts`, 'hooks come in their order and in their process'),
   unexpectedError: proof(
     'arbiter/arbiter.spec.ts',

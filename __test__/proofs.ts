@@ -333,6 +333,18 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'http2/serving.spec.ts',
     'a client receives the configured HTTP/2 settings',
   ),
+  control_socket: proof(
+    'control/commands.spec.ts',
+    'the file of a dead instance is replaced, that of a live one never',
+  ),
+  control_socket_mode: proof(
+    'control/commands.spec.ts',
+    'the file of a dead instance is replaced, that of a live one never',
+  ),
+  control_socket_disable: proof(
+    'control/commands.spec.ts',
+    'no control socket: a place that cannot be written, or by request',
+  ),
   http2_max_resets: proof(
     'crates/engine/tests/protocol/http2_floods.rs',
     'requests_that_are_taken_back_again_and_again_end_their_connection',

@@ -256,6 +256,36 @@ export const ERRORS = {
     page: 'deploy.md',
     text: (path: string, problem: string) => `pidfile ${path} cannot be written: ${problem}.`,
   },
+  ERR_CONTROL_SOCKET: {
+    exitStatus: 1,
+    page: 'control.md',
+    text: (path: string, problem: string) =>
+      `control_socket ${path} cannot be used: ${problem}. Set another path, or unset it.`,
+  },
+  ERR_CONTROL_NONE: {
+    exitStatus: 1,
+    page: 'control.md',
+    text: (instance: string | undefined, where: string) =>
+      `no running instance${instance === undefined ? '' : ` "${instance}"`} was found ` +
+      `in ${where}. ` +
+      'Name its socket with -s PATH, or run this command as its user.',
+  },
+  ERR_CONTROL_SEVERAL: {
+    exitStatus: 1,
+    page: 'control.md',
+    text: (instances: string) =>
+      `several instances are running. Choose one with -i PID or -i NAME:\n${instances}`,
+  },
+  ERR_CONTROL_CONNECT: {
+    exitStatus: 1,
+    page: 'control.md',
+    text: (path: string, problem: string) => `cannot connect to ${path}: ${problem}`,
+  },
+  ERR_CTL_USAGE: {
+    exitStatus: 2,
+    page: 'control.md',
+    text: (what: string) => `${what}. monoceros ctl --help lists all commands.`,
+  },
   ERR_USER_UNKNOWN: {
     exitStatus: 1,
     page: 'deploy.md',

@@ -6,6 +6,8 @@ import type { ArbiterDependencies } from '../../ts/arbiter/dependencies.ts'
 import { EventQueue } from '../../ts/arbiter/events.ts'
 import type { Generation } from '../../ts/arbiter/generation.ts'
 import { ArbiterHooks } from '../../ts/arbiter/hooks.ts'
+import type { CommandName } from '../../ts/control/commands.ts'
+import type { ControlAnswer } from '../../ts/control/protocol.ts'
 import { systemError } from '../../ts/errors.ts'
 import type { Logger } from '../../ts/log/logger.ts'
 import type {
@@ -138,6 +140,8 @@ export interface Stage {
   readonly notifications: string[]
   readonly titles: string[]
   readonly pidfiles: string[]
+  /** Sends a command of the control socket; resolves to its answer. */
+  readonly command: (command: CommandName, ...args: string[]) => Promise<ControlAnswer>
   /** Settings that the next reload reads, or the error that it throws. */
   nextLoad: Partial<Config> | Error | 'never'
   /** Error that creating the log files throws. */
@@ -171,6 +175,10 @@ export async function startArbiter(
     openWatchError: undefined as Error | undefined,
   }
   const queue = new EventQueue()
+  const command = (name: CommandName, ...args: string[]) =>
+    new Promise<ControlAnswer>((answer) => {
+      queue.push({ type: 'command', call: { command: name, args, answer } })
+    })
   const hooks = new ArbiterHooks(fakeLog(log))
   const first = resolved(settings)
   await hooks.load(first)
@@ -235,6 +243,7 @@ export async function startArbiter(
     titles,
     pidfiles,
     watchedFiles,
+    command,
   })
 }
 

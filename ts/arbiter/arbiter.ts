@@ -10,6 +10,7 @@ import type { System } from '../process/system.ts'
 import { SIGNALS, type SignalName } from '../signals.ts'
 import type { Clock } from './clock.ts'
 import { createCollaborators } from './collaborators.ts'
+import type { Commands } from './commands.ts'
 import type { ArbiterDependencies } from './dependencies.ts'
 import type { DevReload } from './dev-reload.ts'
 import type { ArbiterEvent, EventQueue } from './events.ts'
@@ -43,6 +44,7 @@ export class Arbiter {
   readonly #log: Logger
   readonly #queue: EventQueue
   readonly #clock: Clock
+  readonly #commands: Commands
   readonly #supervisor: Supervisor
   readonly #rollout: Rollout
   readonly #upgrade: ArbiterUpgrade
@@ -67,13 +69,15 @@ export class Arbiter {
     this.#log = dependencies.log
     this.#queue = dependencies.queue
     const collaborators = createCollaborators(system, dependencies, {
-      isStopping: () => this.#lifecycle === 'stopping',
+      getPhase: () => this.#phase,
+      applyReaction: (request, reaction) => this.#applyReaction(request, reaction),
       prepareGeneration: (generation) => this.#prepareGeneration(generation),
       onCurrentChanged: (generation, previous) => this.#handleCurrent(generation, previous),
       onReady: (worker) => this.#handleReady(worker),
       onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
     })
     this.#clock = collaborators.clock
+    this.#commands = collaborators.commands
     this.#supervisor = collaborators.supervisor
     this.#rollout = collaborators.rollout
     this.#upgrade = collaborators.upgrade
@@ -98,7 +102,7 @@ export class Arbiter {
       release()
       this.#clock.stop()
       this.#devReload.close()
-      this.#titleAndPidfile.removePidfile()
+      this.#titleAndPidfile.remove()
       this.#upgrade.closeChannels()
     }
   }
@@ -111,6 +115,7 @@ export class Arbiter {
       this.#handle(await this.#queue.take())
       this.#runDeferredRequests()
       this.#reconcile()
+      this.#commands.answerPending()
     }
     logLine(this.#log, this.#startFailure === undefined ? 'shutDown' : 'shutDownAfterError')
     if (this.#startFailure !== undefined) logLine(this.#log, 'shutdownReason', this.#startFailure)
@@ -147,6 +152,8 @@ export class Arbiter {
       case 'filesChanged':
         if (!this.#devReload.handleChanged(event.files)) return this.#supervisor.restartWorkers()
         return this.#applyReaction('reload', REACTIONS[this.#phase].reload)
+      case 'command':
+        return this.#commands.handle(event.call)
       case 'tick':
         return this.#handleTick()
       default:
@@ -220,7 +227,8 @@ export class Arbiter {
       case 'removeWorker':
         return this.#workerCount.decrement()
       case 'reopenLogs':
-        return this.#reopenLogs()
+        this.#commands.reopenLogs()
+        return
       case 'upgrade':
         if (this.#rollout.currentGeneration === undefined) return
         if (this.#dependencies.hooks.call('pre_exec').hasFailed) return
@@ -281,16 +289,6 @@ export class Arbiter {
     this.#exitStatus = status
     this.#startFailure = reason
     this.#stop('quit')
-  }
-
-  #reopenLogs(): void {
-    const { currentGeneration } = this.#rollout
-    // After an error the log files that are open stay in use.
-    this.#attempt(() => {
-      if (currentGeneration !== undefined) this.#dependencies.prepareLogs(currentGeneration.config)
-      this.#log.reopen()
-    })
-    this.#supervisor.reopenLogs()
   }
 
   /** Logs an error of a step that must not stop a running server. */

@@ -6,6 +6,7 @@
 
 import type { System } from '../process/system.ts'
 import { Clock } from './clock.ts'
+import { type CommandSources, Commands } from './commands.ts'
 import type { ArbiterDependencies } from './dependencies.ts'
 import { DevReload } from './dev-reload.ts'
 import { ExtraListeners } from './extra-listeners.ts'
@@ -21,6 +22,7 @@ import { WorkerCount } from './worker-count.ts'
 /** The objects that do the work of one arbiter. */
 export interface Collaborators {
   readonly clock: Clock
+  readonly commands: Commands
   readonly devReload: DevReload
   readonly extraListeners: ExtraListeners
   readonly housekeeping: Housekeeping
@@ -34,9 +36,8 @@ export interface Collaborators {
 /** Decisions that the collaborators leave to the arbiter. */
 export interface ArbiterCallbacks
   extends Pick<RolloutDependencies, 'prepareGeneration' | 'onCurrentChanged'>,
-    Pick<SupervisorCallbacks, 'onReady' | 'onBootFailure'> {
-  readonly isStopping: () => boolean
-}
+    Pick<SupervisorCallbacks, 'onReady' | 'onBootFailure'>,
+    Pick<CommandSources, 'getPhase' | 'applyReaction'> {}
 
 /** Creates the collaborators of one arbiter. Nothing happens until the arbiter runs. */
 export function createCollaborators(
@@ -78,7 +79,8 @@ export function createCollaborators(
       },
       onMetrics: (worker, message) => monitoring.handleReport(worker, message),
       isTrial: ({ generation }) => generation === rollout.trialGeneration,
-      isFinalShutdown: () => callbacks.isStopping() && upgrade.successorPid === undefined,
+      isFinalShutdown: () =>
+        callbacks.getPhase() === 'stopping' && upgrade.successorPid === undefined,
       onFilesLoaded: (message) => devReload.handleLoaded(message),
       callPreFork: (age) => hooks.callPreFork(age, system.pid),
       onExited: (worker) => {
@@ -89,6 +91,7 @@ export function createCollaborators(
     },
   })
   const { workers } = supervisor
+  const isStopping = () => callbacks.getPhase() === 'stopping'
   const hasSuccessor = () => upgrade.successorPid !== undefined
   const currentGeneration = () => rollout.currentGeneration
   const drainDelay = new DrainDelay(system, {
@@ -97,7 +100,7 @@ export function createCollaborators(
     workers,
     currentGeneration,
     hasSuccessor,
-    isStopping: callbacks.isStopping,
+    isStopping,
   })
   const monitoring = new Monitoring(system, {
     drainDelay,
@@ -107,7 +110,7 @@ export function createCollaborators(
     isNative: scoreboard.fd !== undefined && dependencies.engineDescription === 'native',
     wantedWorkers: () => workerCount.wanted,
     currentGeneration,
-    isStopping: () => (callbacks.isStopping() || drainDelay.hasBegun) && !hasSuccessor(),
+    isStopping: () => (isStopping() || drainDelay.hasBegun) && !hasSuccessor(),
     hasPredecessor: () => upgrade.predecessorPid !== undefined,
     earlier: dependencies.earlierLifecycle,
   })
@@ -119,8 +122,19 @@ export function createCollaborators(
     workers,
     monitoring,
   })
+  const commands = new Commands({
+    ...callbacks,
+    system,
+    dependencies,
+    rollout,
+    supervisor,
+    workerCount,
+    extraListeners,
+    upgrade,
+  })
   return {
     clock,
+    commands,
     devReload,
     extraListeners,
     housekeeping,

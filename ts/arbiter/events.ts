@@ -3,6 +3,7 @@
  * takes one event at a time.
  */
 
+import type { ControlCall } from '../control/protocol.ts'
 import type { WorkerMessage } from '../messages.ts'
 import type { ChildExit, System } from '../process/system.ts'
 import { ARBITER_SIGNALS, type ArbiterRole, SIGNALS, type SignalName } from '../signals.ts'
@@ -35,6 +36,8 @@ export type ArbiterEvent =
   | { readonly type: 'predecessorExit' }
   /** Files of the application or the config file have changed (setting `reload`). */
   | { readonly type: 'filesChanged'; readonly files: readonly string[] }
+  /** A command has arrived at the control socket. */
+  | { readonly type: 'command'; readonly call: ControlCall }
   /** A second has passed, or a deadline is due. */
   | { readonly type: 'tick' }
 

@@ -28,6 +28,8 @@ export interface Generation {
   readonly config: Config
   /** Names of the settings that the operator has set, from any source. */
   readonly givenSettings: readonly string[]
+  /** Origin of each setting. */
+  readonly origins?: ResolvedConfig['origins']
   /** Path of the config file, from which the workers load their hooks. */
   readonly configFile?: string | undefined
   readonly listeners: readonly Listener[]
@@ -134,6 +136,7 @@ export function createGenerationOpener(
     const facts = {
       number,
       config,
+      origins,
       givenSettings: namesOfGivenSettings(origins),
       configFile,
       collectorAddresses,

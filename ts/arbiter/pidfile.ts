@@ -3,18 +3,10 @@
  * replaced.
  */
 
-import {
-  existsSync,
-  linkSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { readFileSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 
 import { MonocerosError, monocerosError } from '../errors.ts'
+import { linkIfFree } from '../process/link-file.ts'
 import { errorCode, type System } from '../process/system.ts'
 
 /** A pidfile that this process has written. */
@@ -52,28 +44,6 @@ export function createPidfile(system: System, path: string): Pidfile {
     },
   }
 }
-
-/** Links the temporary file to the path. Returns false if the path exists. */
-function linkIfFree(temporary: string, path: string): boolean {
-  try {
-    linkSync(temporary, path)
-    return true
-  } catch (error) {
-    if (errorCode(error) === 'EEXIST') return false
-    if (!NO_HARD_LINKS_CODES.includes(errorCode(error))) throw error
-    if (existsSync(path)) return false
-    renameSync(temporary, path)
-    return true
-  }
-}
-
-// Error codes of file systems without hard links (some network and container file systems).
-const NO_HARD_LINKS_CODES: readonly (string | undefined)[] = [
-  'EPERM',
-  'ENOTSUP',
-  'EOPNOTSUPP',
-  'ENOSYS',
-]
 
 // Moves the file away before it is removed. If another arbiter has written its own file meanwhile,
 // that file is put back.

@@ -14,6 +14,16 @@ import { closeListenersExcept, type Generation, type OpenGeneration } from './ge
 import type { ReloadOutcome } from './monitoring/lifecycle-counters.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
+/** Reloads since the start, for reports. */
+export interface ReloadHistory {
+  startedCount: number
+  completeCount: number
+  failedCount: number
+  lastOutcome: 'complete' | 'failed' | undefined
+  /** Why the latest reload that failed did so. */
+  lastError: string
+}
+
 type RolloutStage =
   | { readonly name: 'opening' }
   /** One worker tries the new settings and the application. */
@@ -50,6 +60,13 @@ export class Rollout {
   #current: Generation | undefined
   #stage: RolloutStage | undefined
   #isClosed = false
+  readonly #reloads: ReloadHistory = {
+    startedCount: 0,
+    completeCount: 0,
+    failedCount: 0,
+    lastOutcome: undefined,
+    lastError: '',
+  }
 
   constructor(dependencies: RolloutDependencies) {
     this.#dependencies = dependencies
@@ -65,6 +82,12 @@ export class Rollout {
     return this.#stage?.name === 'trial' ? this.#stage.generation : undefined
   }
 
+  /** Reloads so far, with the number of those that are not in progress any more. */
+  get reloads(): Readonly<ReloadHistory & { finishedCount: number }> {
+    const { completeCount, failedCount } = this.#reloads
+    return { ...this.#reloads, finishedCount: completeCount + failedCount }
+  }
+
   get isReloading(): boolean {
     return this.#stage !== undefined
   }
@@ -78,6 +101,7 @@ export class Rollout {
   }
 
   reload(): void {
+    this.#reloads.startedCount += 1
     this.#stage = { name: 'opening' }
     this.#openGeneration(this.#dependencies.loadSettings)
   }
@@ -95,7 +119,7 @@ export class Rollout {
   /** Ends a reload whose settings could not be read or whose addresses could not be opened. */
   abandon(error: unknown): void {
     if (error !== undefined) this.logError(error)
-    this.#abandon()
+    this.#abandon(error instanceof Error ? error.message : String(error))
   }
 
   handleReady(worker: WorkerHandle): void {
@@ -113,7 +137,7 @@ export class Rollout {
   handleBootFailure(worker: WorkerHandle): boolean {
     if (this.trialGeneration !== worker.generation) return false
     this.#closeListeners(worker.generation, this.#current)
-    this.#abandon()
+    this.#abandon(worker.bootFailure?.message ?? 'the worker did not start')
     return true
   }
 
@@ -123,6 +147,8 @@ export class Rollout {
     this.#closeListeners(this.#stage.previous, this.#current)
     this.#stage = undefined
     this.#dependencies.onReloadEnded('succeeded')
+    this.#reloads.completeCount += 1
+    this.#reloads.lastOutcome = 'complete'
   }
 
   get isRolling(): boolean {
@@ -181,10 +207,13 @@ export class Rollout {
     return Promise.race([step(), late]).finally(() => cancel())
   }
 
-  #abandon(): void {
+  #abandon(why: string): void {
     logLine(this.#dependencies.log, 'reloadFailed')
     this.#dependencies.onReloadEnded('failed')
     this.#stage = undefined
+    this.#reloads.failedCount += 1
+    this.#reloads.lastOutcome = 'failed'
+    this.#reloads.lastError = why
   }
 
   #closeListeners(generation: Generation, kept: Generation | undefined): void {

@@ -9,6 +9,7 @@ import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
 import { loadCustomLogger } from '../log/custom.ts'
 import { logLine } from '../log/log-lines.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
+import { RecentLines } from '../log/recent-lines.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import { type Program, system } from '../process/system.ts'
 import { setTitle } from '../process/title.ts'
@@ -21,6 +22,7 @@ import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { availableCpus } from '../settings/cpus.ts'
 import { Arbiter } from './arbiter.ts'
 import { checkApplication } from './check.ts'
+import { ControlSocket } from './control-socket.ts'
 import type { ParentProcess } from './dependencies.ts'
 import { EventQueue } from './events.ts'
 import { createGenerationOpener } from './generation.ts'
@@ -53,6 +55,7 @@ export async function runArbiter(
   // First of all: until here a signal has its default effect, and the checks below may take any
   // time.
   const queue = new EventQueue()
+  let controlSocket: ControlSocket | undefined
   const unsubscribe = queue.subscribeToSignals(system)
   // A module that the settings name may never finish loading.
   const isStoppedBefore = (step: Promise<unknown>) =>
@@ -63,8 +66,9 @@ export async function runArbiter(
     const settings = await load()
     const { values } = settings
     if (await isStoppedBefore(loadCustomLogger(values))) return 0
+    const recent = new RecentLines()
     const log = forwardErrors(
-      createLogger(values),
+      createLogger(values, { recent }),
       upgradeState?.kind === 'daemon' ? reportStartError : undefined,
     )
     // With `reload` a failure is shown as a page and does not end the start.
@@ -74,6 +78,13 @@ export async function runArbiter(
     }
     const openFiles = readOpenFilesLimit()
     logLine(log, 'openFileLimit', openFiles.text)
+    controlSocket = new ControlSocket(system, {
+      log,
+      isSuccessor: upgradeState?.kind === 'upgrade',
+      onCall: (call) => queue.push({ type: 'command', call }),
+      findLog: () => ({ path: log.path, recent }),
+    })
+    if (await isStoppedBefore(controlSocket.start(values))) return 0
     const warning = checkBacklog(values.backlog)
     if (warning !== undefined) log.warning(warning)
     const hooks = new ArbiterHooks(log)
@@ -102,6 +113,7 @@ export async function runArbiter(
       notifier: createNotifier(system, log),
       prepareLogs,
       processorCount: availableCpus(),
+      controlSocket,
       createPidfile: (path) => createPidfile(system, path),
       openSourceWatch,
       reapOrphans: createOrphanReaper(system.pid, native),
@@ -114,6 +126,7 @@ export async function runArbiter(
     parent?.channel.close()
     throw error
   } finally {
+    controlSocket?.close()
     if (isEmbedded) unsubscribe()
   }
 }

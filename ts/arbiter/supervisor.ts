@@ -128,6 +128,11 @@ export class Supervisor {
     return true
   }
 
+  /** Number of workers ever started. */
+  get spawnedCount(): number {
+    return this.#spawnedCount
+  }
+
   /** Performs the transition that the table has for this event. */
   applyEvent(worker: WorkerHandle, event: WorkerEvent): void {
     const { nextState, action } = TRANSITIONS[worker.state][event]

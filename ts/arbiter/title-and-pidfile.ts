@@ -1,12 +1,13 @@
 /**
- * The title of the arbiter in `ps` and its pidfile. While the arbiter that started this one is
- * running, both names end in `.2`.
+ * What an arbiter is found by: its title in `ps`, its pidfile and its control socket. While the
+ * arbiter that started this one is running, the names end in `.2`.
  */
 
 import { resolve } from 'node:path'
 
 import { formatProcessTitle } from '../process/title.ts'
 import type { Config } from '../settings/config.ts'
+import type { ControlSocket } from './control-socket.ts'
 import type { Pidfile } from './pidfile.ts'
 import { getInstanceName } from './spawn.ts'
 
@@ -15,6 +16,8 @@ export interface TitleAndPidfileDependencies {
   readonly setTitle: (title: string) => void
   /** Takes an absolute path, because a reload may change `chdir`. */
   readonly createPidfile: (path: string) => Pidfile
+  /** The control socket, which is open already if the settings want it. */
+  readonly controlSocket?: Pick<ControlSocket, 'applySettings' | 'dropSuccessorSuffix' | 'close'>
 }
 
 const SUCCESSOR_SUFFIX = '.2'
@@ -39,6 +42,7 @@ export class TitleAndPidfile {
   applySettings(config: Config): void {
     this.#name = getInstanceName(config)
     this.showStatus('')
+    this.#dependencies.controlSocket?.applySettings(config)
     const path = config.pidfile === null ? undefined : resolve(config.chdir, config.pidfile)
     if (path === this.#pidfile?.path) return
     const file =
@@ -59,10 +63,13 @@ export class TitleAndPidfile {
   dropSuccessorSuffix(): void {
     this.#suffix = ''
     this.showStatus('')
+    this.#dependencies.controlSocket?.dropSuccessorSuffix()
     if (this.#pidfile !== undefined) this.#pidfile.file.rename(this.#pidfile.path)
   }
 
-  removePidfile(): void {
+  /** Gives the names up, so that another arbiter can take them. */
+  remove(): void {
     this.#pidfile?.file.remove()
+    this.#dependencies.controlSocket?.close()
   }
 }

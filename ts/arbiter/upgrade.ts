@@ -130,11 +130,14 @@ export class ArbiterUpgrade {
 
   /** Logs why a signal is refused. */
   logRefusal(signal: 'HUP' | 'USR2'): void {
-    const other =
-      this.#predecessorPid === undefined
-        ? `the new arbiter (pid: ${this.successorPid}) is running; stop it or this one first`
-        : `the arbiter (pid: ${this.#predecessorPid}) that started this one runs; stop it first`
-    logLine(this.#dependencies.log, 'signalRefused', signal, other)
+    logLine(this.#dependencies.log, 'signalRefused', signal, this.describeRefusal())
+  }
+
+  /** Returns why a reload or an upgrade is refused while two arbiters run. */
+  describeRefusal(): string {
+    return this.#predecessorPid === undefined
+      ? `the new arbiter (pid: ${this.successorPid}) is running; stop it or this one first`
+      : `the arbiter (pid: ${this.#predecessorPid}) that started this one runs; stop it first`
   }
 
   handleSuccessorReady(pid: number): void {

@@ -36,6 +36,11 @@ export class WorkerCount {
     return this.#isPaused
   }
 
+  /** Largest number that can be wanted. */
+  get max(): number {
+    return this.#max
+  }
+
   /** Sets the number that the settings have. */
   reset(workers: number): void {
     this.#set(this.#limitAndLog(workers))
@@ -48,6 +53,11 @@ export class WorkerCount {
 
   decrement(): void {
     this.#resize(this.#wanted - 1)
+  }
+
+  /** Sets another number, until the next reload. */
+  scaleTo(workers: number): void {
+    this.#resize(workers)
   }
 
   pause(): void {

@@ -19,6 +19,8 @@ setTimeout(() => process.exit(), EXIT_DELAY_MS).unref()
 
 async function main(argv: readonly string[]): Promise<number> {
   try {
+    // An application of this name is started as ./ctl.
+    if (argv[0] === 'ctl') return await (await import('./ctl/ctl.ts')).runCtl(argv.slice(1))
     const { printHelpOrVersion } = await import('./print.ts')
     if (await printHelpOrVersion(argv)) return 0
     const { start } = await import('./start.ts')

@@ -17,11 +17,16 @@ export async function printHelpOrVersion(argv: readonly string[]): Promise<boole
   return help || version
 }
 
+let isWatched = false
+
 /** Prints a text. A closed pipe is not an error. */
 export function printToStdout(text: string): void {
-  process.stdout.once('error', (error) => {
-    // The reader has closed the pipe, as `head` does: no error.
-    if (errorCode(error) !== 'EPIPE') throw error
-  })
+  if (!isWatched) {
+    process.stdout.on('error', (error) => {
+      // The reader has closed the pipe, as `head` does: no error.
+      if (errorCode(error) !== 'EPIPE') throw error
+    })
+  }
+  isWatched = true
   process.stdout.write(text)
 }

@@ -75,6 +75,13 @@ export const LOG_LINES = {
     (signal: string) => `Handling signal: ${signal}`,
     'Handling signal: NAME',
   ),
+  handlingCommand: arbiter('info', (command: string) => `Handling command: ${command}`),
+  controlListening: arbiter(
+    'debug',
+    (path: string) => `Control socket: ${path}`,
+    'Control socket listening at PATH',
+  ),
+  controlUnavailable: arbiter('debug', (problem: string) => `No control socket: ${problem}`),
   workerBooting: arbiter(
     'info',
     (pid: number) => `Booting worker with pid: ${pid}`,

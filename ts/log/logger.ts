@@ -5,10 +5,13 @@
  * and the last ones before an exit matter most.
  */
 
+import { resolve } from 'node:path'
+
 import { type CustomLogger, createCustomLogger } from './custom.ts'
 import { LEVELS, type LogLevel } from './levels.ts'
 import { LogFile } from './log-file.ts'
-import { formatMessage } from './record.ts'
+import type { RecentLines } from './recent-lines.ts'
+import { formatLine, formatMessage, formatRecord } from './record.ts'
 import { resolveStatsdTarget, StatsdClient, type StatsdOptions } from './statsd.ts'
 import { SyslogClient, type SyslogOptions } from './syslog.ts'
 import { describeThrown } from './thrown-value.ts'
@@ -49,16 +52,21 @@ export interface Logger {
    * file stays in use.
    */
   reopen(): void
+  /** Absolute path of the log file; undefined if lines are written elsewhere. */
+  readonly path?: string | undefined
 }
 
 const STDERR_FD = 2
 
 /**
  * Opens the error log; throws ERR_LOG_FILE if it cannot be written. `stderr` is the descriptor used
- * for standard error.
+ * for standard error, `recent` keeps the latest lines.
  */
-export function createLogger(options: LogOptions, { stderr = STDERR_FD } = {}): Logger {
-  return new ErrorLog(options, stderr)
+export function createLogger(
+  options: LogOptions,
+  { stderr = STDERR_FD, recent }: { stderr?: number; recent?: RecentLines } = {},
+): Logger {
+  return new ErrorLog(options, { stderr, recent })
 }
 
 /** Where lines are written. */
@@ -71,11 +79,16 @@ interface LogTargets {
 
 class ErrorLog implements Logger {
   readonly #stderr: number
+  readonly #recent: RecentLines | undefined
   #options: LogOptions
   #targets: LogTargets
 
-  constructor(options: LogOptions, stderr: number) {
+  constructor(
+    options: LogOptions,
+    { stderr, recent }: { stderr: number; recent: RecentLines | undefined },
+  ) {
     this.#stderr = stderr
+    this.#recent = recent
     this.#options = options
     this.#targets = openTargets(options, stderr)
   }
@@ -116,6 +129,13 @@ class ErrorLog implements Logger {
     if (custom?.write({ level, message: line, pid, stream }) !== true)
       file.writeWorkerOutput(pid, stream, line)
     syslog?.send(level, line, pid)
+    this.#recent?.push(formatLine(pid, stream, line))
+  }
+
+  get path(): string | undefined {
+    const { errorlog, chdir } = this.#options
+    const isFile = errorlog !== '-' && this.#targets.custom === undefined
+    return isFile ? resolve(chdir, errorlog) : undefined
   }
 
   configure(options: LogOptions): void {
@@ -135,6 +155,7 @@ class ErrorLog implements Logger {
     const { file, syslog, custom } = this.#targets
     if (custom?.write({ level, message, thrown }) !== true) file.write({ level, message, thrown })
     syslog?.send(level, formatMessage({ level, message, thrown }))
+    this.#recent?.push(formatRecord({ level, message, thrown }))
   }
 }
 

@@ -25,6 +25,7 @@ const EXAMPLES = [
   ['monoceros app.js -w 4 -b :8000', 'Serves app.js with four workers, on port 8000.'],
   ['monoceros app.js --reload', 'Restarts the workers when a file changes.'],
   ['monoceros app.js --check-config', 'Checks the settings and the application, and exits.'],
+  ['monoceros ctl status', 'Shows the state of the running server; see monoceros ctl --help.'],
   ['monoceros app.js --access-logfile -', 'Logs each request on standard output.'],
 ] as const
 
@@ -59,15 +60,32 @@ export function helpText(): string {
 }
 
 /** Returns the text of --print-config: every setting by name, with its value and origin. */
-export function configText({ values, origins }: ResolvedConfig): string {
+export function configText(resolved: Pick<ResolvedConfig, 'values' | 'origins'>): string {
+  const settings = describeSettings(resolved)
+  const names = Math.max(...settings.map(({ name }) => name.length))
+  return settings
+    .map(({ name, value, origin }) => `${name.padEnd(names)} = ${value}  # ${origin}\n`)
+    .join('')
+}
+
+/** One setting as text. */
+export interface DescribedSetting {
+  readonly name: string
+  readonly value: string
+  readonly origin: string
+}
+
+/** Returns every setting by name, with its value and origin. */
+export function describeSettings({
+  values,
+  origins,
+}: Pick<ResolvedConfig, 'values' | 'origins'>): DescribedSetting[] {
   const entries = Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))
-  const origin: Readonly<Record<string, string>> = origins
-  const names = Math.max(...entries.map(([name]) => name.length))
   const kinds = new Map<string, Row['kind']>(ROWS.map(([name, { kind }]) => [name, kind]))
-  const texts = entries.map(([name, value]) => {
-    return `${name.padEnd(names)} = ${valueText(value, kinds.get(name))}`
+  const originOf: Readonly<Record<string, string>> = origins
+  return entries.map(([name, value]) => {
+    return { name, value: valueText(value, kinds.get(name)), origin: originOf[name] ?? 'default' }
   })
-  return entries.map(([name], index) => `${texts[index]}  # ${origin[name]}\n`).join('')
 }
 
 function valueText(value: unknown, kind: Row['kind'] | undefined): string {

@@ -8,26 +8,32 @@ export const CONTROL_ROWS = {
     flags: ['--control-socket'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'planned',
-    doc: 'Path of the control socket.',
+    status: 'supported',
+    readBy: 'arbiter',
+    doc:
+      'Path of the unix socket for `monoceros ctl`. By default each instance has its own, ' +
+      '$XDG_RUNTIME_DIR/monoceros/PID.sock or /tmp/monoceros-UID/PID.sock, and none if that ' +
+      'cannot be created. A path that is set and cannot be used is an error. ' +
+      'A relative path is relative to chdir. docs/control.md has the details.',
   },
   control_socket_mode: {
     section: 'Control',
     flags: ['--control-socket-mode'],
     kind: octal,
     default: 0o600,
-    status: 'planned',
-    doc: 'File mode of the control socket.',
+    status: 'supported',
+    readBy: 'arbiter',
+    doc:
+      'File mode of the control socket. A user who can write to the socket can stop the server. ' +
+      'Only its owner can enter the default directory.',
   },
   control_socket_disable: {
     section: 'Control',
     flags: ['--no-control-socket'],
     kind: bool,
     default: false,
-    // There is no control socket yet, so the setting is always fulfilled.
-    status: 'inapplicable',
-    whenSet: 'ignore',
-    reason: 'there is no control socket',
+    status: 'supported',
+    readBy: 'arbiter',
     doc: 'Disables the control socket.',
   },
 } as const satisfies Record<string, Row>

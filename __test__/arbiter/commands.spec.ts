@@ -1,0 +1,73 @@
+// The commands of the control socket in the arbiter's loop, on a fake system.
+
+import test from 'ava'
+
+import { makeAllReady, runQueued, startArbiter } from './fake-system.ts'
+
+test('a reload that cannot read the settings is answered with the reason', async (t) => {
+  const stage = await startArbiter({ workers: 1 })
+  await makeAllReady(stage)
+  stage.nextLoad = new Error('no such file')
+  const answer = await stage.command('reload')
+  t.deepEqual(answer, {
+    ok: false,
+    error: 'reload failed; the old workers keep serving: no such file',
+  })
+})
+
+test('a reload during a reload is answered with the outcome of the next one', async (t) => {
+  const stage = await startArbiter({ workers: 1 })
+  await makeAllReady(stage)
+  const first = stage.command('reload')
+  await runQueued()
+  const answers: string[] = []
+  void first.then(() => answers.push('first'))
+  const second = stage.command('reload').then(() => answers.push('second'))
+  await makeAllReady(stage)
+  await runQueued()
+  for (const child of stage.system.running.slice(0, 1)) child.exit({ code: 0 })
+  await runQueued()
+  t.like(await first, { ok: true })
+  t.deepEqual(answers, ['first'])
+  await makeAllReady(stage)
+  for (const child of stage.system.running.slice(0, 1)) child.exit({ code: 0 })
+  await second
+  t.deepEqual(answers, ['first', 'second'])
+})
+
+test('a scale whose workers do not start is answered at its limit', async (t) => {
+  const stage = await startArbiter({ workers: 1, boot_timeout: 60, graceful_timeout: 30 })
+  await makeAllReady(stage)
+  const answer = stage.command('scale', '2')
+  await runQueued()
+  // The worker is killed at boot_timeout; the next ones are as slow.
+  await stage.system.advance(269_000)
+  const early = await Promise.race([answer, runQueued()])
+  t.is(early, undefined)
+  await stage.system.advance(2_000)
+  t.deepEqual(await answer, { ok: false, error: '1 of 2 workers serve; see workers and logs' })
+})
+
+test('while the arbiter stops, reload and scale are refused and status answers', async (t) => {
+  const stage = await startArbiter({ workers: 1 })
+  await makeAllReady(stage)
+  const reload = stage.command('reload')
+  await runQueued()
+  await stage.system.deliverSignal('TERM')
+  t.deepEqual(await reload, { ok: false, error: 'the server is stopping' })
+  t.deepEqual(await stage.command('reload'), { ok: false, error: 'the arbiter is stopping' })
+  t.deepEqual(await stage.command('scale', '+1'), { ok: false, error: 'the server is stopping' })
+  t.like(await stage.command('status'), { ok: true, data: { phase: 'stopping' } })
+})
+
+test('a worker that stops already is not stopped again', async (t) => {
+  const stage = await startArbiter({ workers: 1 })
+  await makeAllReady(stage)
+  const [worker] = stage.system.children
+  const pid = String(worker?.pid)
+  void stage.command('worker', 'kill', pid)
+  await runQueued()
+  t.deepEqual(worker?.signals, ['TERM'])
+  const answer = await stage.command('worker', 'kill', pid)
+  t.deepEqual(answer, { ok: false, error: `worker ${pid} is draining already` })
+})

@@ -1,0 +1,71 @@
+/** Sends one command to the server and prints the answer. */
+
+import { sendCommand } from '../../control/client.ts'
+import { isCommandName } from '../../control/commands.ts'
+import { type MonocerosError, monocerosError } from '../../errors.ts'
+import { system } from '../../process/system.ts'
+import { printToStdout } from '../print.ts'
+import type { CtlArguments } from './arguments.ts'
+import { formatAnswer } from './format.ts'
+import { DEFAULT_COLUMNS, escapeControls, type Style } from './text-table.ts'
+
+/** One command with its arguments, and what ends it early. */
+export interface CommandWords {
+  readonly words: readonly string[]
+  readonly signal?: AbortSignal
+}
+
+/** Sends one command and prints the answer; resolves to the exit status. */
+export async function runCommand(
+  path: string,
+  { isJson }: Pick<CtlArguments, 'isJson'>,
+  { words, signal }: CommandWords,
+): Promise<number> {
+  const [command = '', ...args] = words
+  const answer = await sendCommand(path, {
+    command,
+    args,
+    onLines: (lines) => printLogLines(lines, isJson),
+    ...(signal === undefined ? {} : { signal }),
+  })
+  if (!answer.ok && 'code' in answer) throw connectionError(path, answer)
+  if (isJson) {
+    const shown = answer.ok ? answer.data : { error: answer.error }
+    if (command !== 'logs' || !answer.ok) printToStdout(`${JSON.stringify(shown, null, 2)}\n`)
+  } else if (!answer.ok) process.stderr.write(`monoceros: error: ${escapeControls(answer.error)}\n`)
+  else if (isCommandName(command)) printToStdout(formatAnswer(command, answer.data, findStyle()))
+  return answer.ok ? 0 : 1
+}
+
+/** How text is shown on the standard output of this process. */
+export function findStyle(): Style {
+  const { isTTY = false, columns } = process.stdout
+  const isPlain = system.env.NO_COLOR !== undefined && system.env.NO_COLOR !== ''
+  return {
+    // What is read by a program is complete.
+    columns: isTTY ? columns || DEFAULT_COLUMNS : Number.POSITIVE_INFINITY,
+    hasColor: isTTY && !isPlain && system.env.TERM !== 'dumb',
+  }
+}
+
+function connectionError(
+  path: string,
+  { error, code }: { error: string; code: string },
+): MonocerosError {
+  const reasons: Record<string, string> = {
+    ENOENT: 'there is no such file; is the server running?',
+    ECONNREFUSED: 'no server listens there; is it running?',
+    EACCES: 'it belongs to another user; run this command as that user',
+    EAGAIN: 'the server has too many connections',
+  }
+  return monocerosError('ERR_CONTROL_CONNECT', path, reasons[code] ?? error)
+}
+
+function printLogLines(lines: readonly string[], isJson: boolean): void {
+  const isTerminal = process.stdout.isTTY === true
+  const shown = lines.map((line) => {
+    if (isJson) return JSON.stringify(line)
+    return isTerminal ? escapeControls(line) : line
+  })
+  printToStdout(shown.map((line) => `${line}\n`).join(''))
+}

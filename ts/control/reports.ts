@@ -1,0 +1,87 @@
+/** The data that commands answer with. Durations are in seconds, sizes in bytes. */
+
+/** Data of `status`. */
+export interface StatusReport {
+  readonly pid: number
+  readonly version: string
+  readonly app: string
+  /** `proc_name`, if it is set. */
+  readonly name: string | null
+  /** Phase of the arbiter, as in docs/signals.md. */
+  readonly phase: string
+  readonly engine: string
+  readonly uptime: number
+  /** Number of the start or reload that the settings are from: 1 after the start. */
+  readonly generation: number
+  readonly addresses: readonly string[]
+  readonly workers: {
+    readonly wanted: number
+    readonly serving: number
+    readonly booting: number
+    readonly stopping: number
+  }
+  readonly inFlight: number
+  /** Outcome of the latest reload. */
+  readonly lastReload: 'complete' | 'failed' | null
+  /** Process id of the other arbiter during an upgrade. */
+  readonly successor: number | null
+  readonly predecessor: number | null
+}
+
+/** One worker in the data of `workers`. */
+export interface WorkerReport {
+  readonly pid: number
+  readonly slot: number
+  /** Ordinal number among all workers ever started. */
+  readonly age: number
+  readonly generation: number
+  readonly state: string
+  readonly uptime: number
+  readonly requests: number
+  readonly inFlight: number
+  readonly connections: number
+  /** Seconds since the event loop last turned. */
+  readonly heartbeatAge: number | null
+  readonly memory: number | null
+}
+
+/** Data of `stats`. Without the addon, only counters of running workers are known. */
+export interface StatsReport {
+  readonly uptime: number
+  readonly requests: number
+  readonly inFlight: number
+  readonly connections: number
+  /** Number of workers started since the start of the server. */
+  readonly workersStarted: number
+  readonly reloads: { readonly complete: number; readonly failed: number }
+  readonly totals: {
+    readonly accepted: number
+    readonly bytesIn: number
+    readonly bytesOut: number
+    /** Numbers of responses by the class of their status. */
+    readonly status: Readonly<Record<'1xx' | '2xx' | '3xx' | '4xx' | '5xx', number>>
+    readonly latency: { readonly mean: number; readonly p50: number; readonly p99: number } | null
+  } | null
+}
+
+/** One setting in the data of `config`. */
+export interface SettingReport {
+  readonly name: string
+  readonly value: string
+  readonly origin: string
+}
+
+/** One address in the data of `listeners`. */
+export interface ListenerReport {
+  readonly address: string
+  /** Who asked for the address: the setting `bind`, or the application. */
+  readonly by: 'bind' | 'application'
+  readonly isSecure: boolean
+  /** Number of connections that wait to be accepted; null where the system does not count them. */
+  readonly pending: number | null
+}
+
+/** Data of a command that changes something. */
+export interface ChangeReport {
+  readonly message: string
+}
