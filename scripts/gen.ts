@@ -13,6 +13,8 @@ import {
   SETTING_PROOFS,
   SIGNAL_PROOFS,
 } from '../__test__/proofs.ts'
+import { renderCommandRows } from '../ts/control/commands.ts'
+import { renderChecks } from '../ts/doctor/doctor-page.ts'
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
 import { renderHooksPage } from '../ts/hooks/docs.ts'
 import { renderMetricsPage } from '../ts/metrics/docs.ts'
@@ -35,6 +37,16 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
   { path: 'docs/metrics.md', text: () => signed('ts/metrics/table.ts', renderMetricsPage()) },
   { path: 'docs/gunicorn.md', text: () => signed('ts/settings/table.ts', gunicornPage(PROOFS)) },
   { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
+  // Only these lists are generated; the text around them is written by hand.
+  {
+    path: 'docs/control.md',
+    text: () =>
+      replaceList('docs/control.md', /(?<=\| --- \| --- \|\n)(?:\|.*\n)*/, renderCommandRows()),
+  },
+  {
+    path: 'docs/doctor.md',
+    text: () => replaceList('docs/doctor.md', /(?<=^## Checks\n\n)[\s\S]*/m, renderChecks()),
+  },
   { path: 'crates/engine/src/pressure/settings.rs', text: rustSettings },
   { path: 'ts/engine/settings.ts', text: typescriptSettings },
   { path: 'crates/engine/src/bridge/wire.rs', text: rustWire },
@@ -77,6 +89,11 @@ function contentOf(file: URL): string | undefined {
     // The file does not exist yet.
     return undefined
   }
+}
+
+function replaceList(path: string, pattern: RegExp, list: string): string {
+  const page = contentOf(new URL(`../${path}`, import.meta.url)) ?? ''
+  return page.replace(pattern, () => list)
 }
 
 function signed(source: string, page: string): string {

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { describeCommands } from '../../ts/control/commands.ts'
+import { renderCommandRows } from '../../ts/control/commands.ts'
 import {
   FIRST_REQUEST_MS,
   IDLE_MS,
@@ -21,10 +21,7 @@ const PAGE = readFileSync(new URL('../../docs/control.md', import.meta.url), 'ut
 const COMMANDS = PAGE.match(/^ {4}\S.*$/gm)?.map((line) => line.trim()) ?? []
 
 test('the table of commands is that of the program', (t) => {
-  const rows = describeCommands().map(
-    ({ command, doc }) => `| \`${command.replaceAll('|', '\\|')}\` | ${doc} |`,
-  )
-  t.true(PAGE.includes(`| --- | --- |\n${rows.join('\n')}\n\n`))
+  t.true(PAGE.includes(`| --- | --- |\n${renderCommandRows()}\n`))
 })
 
 test('the limits are those of the program', (t) => {

@@ -125,6 +125,13 @@ export function describeCommands(): { readonly command: string; readonly doc: st
   })
 }
 
+/** Returns the rows of the table in docs/control.md. */
+export function renderCommandRows(): string {
+  return describeCommands()
+    .map(({ command, doc }) => `| \`${command.replaceAll('|', '\\|')}\` | ${doc} |\n`)
+    .join('')
+}
+
 function refuseArguments(args: readonly string[]): string | undefined {
   return args.length === 0 ? undefined : `no argument is allowed, got "${args.join(' ')}"`
 }

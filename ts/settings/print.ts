@@ -26,6 +26,7 @@ const EXAMPLES = [
   ['monoceros app.js --reload', 'Restarts the workers when a file changes.'],
   ['monoceros app.js --check-config', 'Checks the settings and the application, and exits.'],
   ['monoceros ctl status', 'Shows the state of the running server; see monoceros ctl --help.'],
+  ['monoceros doctor app.js', 'Checks the machine and the settings for production.'],
   ['monoceros app.js --access-logfile -', 'Logs each request on standard output.'],
 ] as const
 

@@ -1,10 +1,11 @@
 /** `monoceros ctl`: sends commands to a running server and shows the answers. */
 
+import { escapeControls, formatTable } from '../../text/format.ts'
+import { findStyle } from '../../text/style.ts'
 import { printToStdout } from '../print.ts'
 import { type CtlArguments, ctlHelpText, parseCtlArguments } from './arguments.ts'
 import { findSocket, listInstances } from './instances.ts'
-import { findStyle, runCommand } from './run-command.ts'
-import { escapeControls, formatTable } from './text-table.ts'
+import { runCommand } from './run-command.ts'
 
 /** Runs the command line after `ctl`; resolves to the exit status. */
 export async function runCtl(argv: readonly string[]): Promise<number> {
@@ -39,7 +40,10 @@ async function printInstances({ isJson }: CtlArguments): Promise<number> {
       path,
     ])
     printToStdout(
-      formatTable([['PID', 'PHASE', 'WORKERS', 'NAME', 'SOCKET'], ...rows], findStyle()),
+      formatTable(
+        [['PID', 'PHASE', 'WORKERS', 'NAME', 'SOCKET'], ...rows],
+        findStyle(process.stdout, process.env),
+      ),
     )
   }
   return 0

@@ -18,7 +18,7 @@ import {
   formatPairs,
   formatTable,
   type Style,
-} from './text-table.ts'
+} from '../../text/format.ts'
 
 /** The type of the data that each command answers with. */
 interface CommandData {

@@ -4,10 +4,11 @@ import { sendCommand } from '../../control/client.ts'
 import { isCommandName } from '../../control/commands.ts'
 import { type MonocerosError, monocerosError } from '../../errors.ts'
 import { system } from '../../process/system.ts'
+import { escapeControls } from '../../text/format.ts'
+import { findStyle } from '../../text/style.ts'
 import { printToStdout } from '../print.ts'
 import type { CtlArguments } from './arguments.ts'
 import { formatAnswer } from './format.ts'
-import { DEFAULT_COLUMNS, escapeControls, type Style } from './text-table.ts'
 
 /** One command with its arguments, and what ends it early. */
 export interface CommandWords {
@@ -33,19 +34,9 @@ export async function runCommand(
     const shown = answer.ok ? answer.data : { error: answer.error }
     if (command !== 'logs' || !answer.ok) printToStdout(`${JSON.stringify(shown, null, 2)}\n`)
   } else if (!answer.ok) process.stderr.write(`monoceros: error: ${escapeControls(answer.error)}\n`)
-  else if (isCommandName(command)) printToStdout(formatAnswer(command, answer.data, findStyle()))
+  else if (isCommandName(command))
+    printToStdout(formatAnswer(command, answer.data, findStyle(process.stdout, system.env)))
   return answer.ok ? 0 : 1
-}
-
-/** How text is shown on the standard output of this process. */
-export function findStyle(): Style {
-  const { isTTY = false, columns } = process.stdout
-  const isPlain = system.env.NO_COLOR !== undefined && system.env.NO_COLOR !== ''
-  return {
-    // What is read by a program is complete.
-    columns: isTTY ? columns || DEFAULT_COLUMNS : Number.POSITIVE_INFINITY,
-    hasColor: isTTY && !isPlain && system.env.TERM !== 'dumb',
-  }
 }
 
 function connectionError(
