@@ -63,6 +63,7 @@ export type ArbiterMessage =
   | { readonly type: 'restart' }
   | TlsUpdateMessage
   | MonitoringMessage
+  | DiagnoseMessage
 
 /** A message that no state of the worker's life matters to. */
 export type MonitoringMessage =
@@ -70,6 +71,29 @@ export type MonitoringMessage =
   | { readonly type: 'collectMetrics' }
   /** The server is about to stop: readiness fails. */
   | { readonly type: 'announceStop' }
+
+/** Asks a worker to look into its own process. `ts/worker/diagnosis.ts` answers. */
+export interface DiagnoseMessage {
+  readonly type: 'diagnose'
+  readonly id: number
+  readonly diagnosis: Diagnosis
+}
+
+/** What a worker can find out about its own process. */
+export type Diagnosis =
+  /** Share of time that the event loop was busy since the previous question. */
+  | { readonly kind: 'utilization' }
+  | { readonly kind: 'profile'; readonly seconds: number }
+  | { readonly kind: 'heapSnapshot' }
+  /** Opens the process to a debugger; a port of null closes it. */
+  | { readonly kind: 'inspect'; readonly port: number | null }
+
+/** The result of a diagnosis, or why there is none. */
+export type DiagnosisResult =
+  | { readonly kind: 'utilization'; readonly utilization: number }
+  | { readonly kind: 'file'; readonly path: string; readonly bytes: number }
+  | { readonly kind: 'inspect'; readonly url: string | null }
+  | { readonly kind: 'error'; readonly problem: string }
 
 /** New TLS files and ticket secrets, for connections that begin from now on. */
 export interface TlsUpdateMessage {
@@ -180,6 +204,8 @@ export type WorkerMessage =
     }
   /** The reply to `collectMetrics`. */
   | { readonly type: 'metrics'; readonly runtime: RuntimeReport }
+  /** The answer to `diagnose`. */
+  | { readonly type: 'diagnosed'; readonly id: number; readonly result: DiagnosisResult }
   /** The event loop turns. Sent only where the counters are not in the shared page. */
   | { readonly type: 'heartbeat'; readonly counters: WorkerCounters }
   /**

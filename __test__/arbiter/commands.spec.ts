@@ -2,6 +2,7 @@
 
 import test from 'ava'
 
+import type { DiagnosisResult } from '../../ts/messages.ts'
 import { makeAllReady, runQueued, startArbiter } from './fake-system.ts'
 
 test('a reload that cannot read the settings is answered with the reason', async (t) => {
@@ -70,4 +71,60 @@ test('a worker that stops already is not stopped again', async (t) => {
   t.deepEqual(worker?.signals, ['TERM'])
   const answer = await stage.command('worker', 'kill', pid)
   t.deepEqual(answer, { ok: false, error: `worker ${pid} is draining already` })
+})
+
+test('timeout spares a worker that writes a heap snapshot or is open to a debugger', async (t) => {
+  const stage = await startArbiter({ workers: 1, timeout: 30 })
+  await makeAllReady(stage)
+  const [worker] = stage.system.children
+  const pid = String(worker?.pid)
+  const snapshot = stage.command('heap-snapshot', pid)
+  await runQueued()
+  await stage.system.advance(120_000)
+  const asked = worker?.received.find((message) => message.type === 'diagnose')
+  t.like(asked, { diagnosis: { kind: 'heapSnapshot' } })
+  const answer = (id: number, result: DiagnosisResult) => {
+    worker?.sendMessage({ type: 'diagnosed', id, result })
+    const counters = { connections: 0, inFlight: 0, requests: 0 }
+    worker?.sendMessage({ type: 'heartbeat', counters })
+  }
+  answer(1, { kind: 'file', path: '/tmp/x', bytes: 5 })
+  t.like(await snapshot, { ok: true, data: { path: '/tmp/x', bytes: 5 } })
+  const inspect = stage.command('inspect', pid)
+  await runQueued()
+  answer(2, { kind: 'inspect', url: 'ws://127.0.0.1:1/' })
+  t.like(await inspect, { ok: true })
+  await stage.system.advance(300_000)
+  t.deepEqual(worker?.signals, [])
+  const close = stage.command('inspect', pid, 'off')
+  await runQueued()
+  answer(3, { kind: 'inspect', url: null })
+  t.like(await close, { ok: true })
+  await stage.system.advance(60_000)
+  t.deepEqual(worker?.signals, ['ABRT', 'KILL'])
+})
+
+test('a worker that does not answer is shown by top without its utilization', async (t) => {
+  const stage = await startArbiter({ workers: 2 })
+  await makeAllReady(stage)
+  const [first] = stage.system.children
+  const top = stage.command('top')
+  await runQueued()
+  first?.sendMessage({
+    type: 'diagnosed',
+    id: 1,
+    result: { kind: 'utilization', utilization: 0.5 },
+  })
+  await stage.system.advance(1_000)
+  t.like(await top, { ok: true, data: { workers: [{ utilization: 0.5 }, { utilization: null }] } })
+})
+
+test('a worker that exits during a profile ends the command', async (t) => {
+  const stage = await startArbiter({ workers: 1 })
+  await makeAllReady(stage)
+  const [worker] = stage.system.children
+  const profile = stage.command('profile', String(worker?.pid), '--seconds', '60')
+  await runQueued()
+  worker?.exit({ signal: 'SEGV' })
+  t.deepEqual(await profile, { ok: false, error: `worker ${worker?.pid} has exited` })
 })

@@ -82,6 +82,7 @@ export function createCollaborators(
       isFinalShutdown: () =>
         callbacks.getPhase() === 'stopping' && upgrade.successorPid === undefined,
       onFilesLoaded: (message) => devReload.handleLoaded(message),
+      onDiagnosed: (message) => commands.diagnoses.handleResult(message),
       callPreFork: (age) => hooks.callPreFork(age, system.pid),
       onExited: (worker) => {
         monitoring.recordExit(worker)

@@ -9,6 +9,8 @@ import type { ChangeReport } from '../control/reports.ts'
 import { assertNever } from '../errors.ts'
 import { logLine } from '../log/log-lines.ts'
 import { didYouMean } from '../settings/nearest.ts'
+import { Diagnoses } from './diagnoses.ts'
+import { askLoad, askWorker } from './diagnosis-commands.ts'
 import { REACTIONS, type Reaction, type SignalRequest, whyIgnored } from './reactions.ts'
 import { reopenLogs } from './reopen-logs.ts'
 import { type ReportSources, Reports } from './reports.ts'
@@ -27,6 +29,8 @@ interface PendingCall {
   readonly check: () => ControlAnswer | undefined
   /** Describes what is still missing at the deadline. */
   readonly describeDelay: () => string
+  /** Called once the command has been answered. */
+  readonly finish?: () => void
 }
 
 const SECOND_MS = 1_000
@@ -35,6 +39,7 @@ const MAX_WAIT_MS = 3_600_000
 
 /** The commands of one arbiter. */
 export class Commands {
+  readonly diagnoses = new Diagnoses()
   readonly #sources: CommandSources
   readonly #reports: Reports
   readonly #pending = new Set<PendingCall>()
@@ -69,6 +74,12 @@ export class Commands {
         return this.#scale(call)
       case 'worker':
         return this.#stopWorker(call)
+      case 'top':
+        return this.#await(call, askLoad(this.#diagnosisSources))
+      case 'profile':
+      case 'heap-snapshot':
+      case 'inspect':
+        return this.#askWorker(call)
       case 'shutdown':
         return this.#shutdown(call)
       case 'logs':
@@ -92,6 +103,7 @@ export class Commands {
       if (answer === undefined) continue
       this.#pending.delete(pending)
       pending.call.answer(answer)
+      pending.finish?.()
     }
   }
 
@@ -172,6 +184,18 @@ export class Commands {
     })
   }
 
+  #askWorker(call: ControlCall): void {
+    const wait = askWorker(this.#diagnosisSources, call)
+    if (typeof wait === 'string') return call.answer(failure(wait))
+    this.#log(call)
+    this.#await(call, wait)
+  }
+
+  get #diagnosisSources() {
+    const { system, supervisor } = this.#sources
+    return { system, supervisor, reports: this.#reports, diagnoses: this.diagnoses }
+  }
+
   #shutdown(call: ControlCall): void {
     const reaction = this.#reactTo(call, call.args[0] === 'quick' ? 'quit' : 'stop')
     if (reaction === undefined) return
@@ -236,7 +260,7 @@ export class Commands {
   }
 }
 
-type Waiting = Pick<PendingCall, 'check' | 'describeDelay'> & { readonly waitMs: number }
+type Waiting = Omit<PendingCall, 'call' | 'deadlineMs'> & { readonly waitMs: number }
 
 function countServing(count: number): string {
   return `${count} ${count === 1 ? 'worker serves' : 'workers serve'}`

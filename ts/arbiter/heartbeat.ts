@@ -11,6 +11,7 @@ export function excessiveSilenceMs(
 ): number | undefined {
   const limitMs = worker.generation.config.timeout * 1_000
   if (limitMs === 0 || worker.readyAtMs === undefined) return undefined
+  if (nowMs < worker.silenceAllowedUntilMs) return undefined
   const silentMs = heartbeatAgeMs ?? nowMs - worker.readyAtMs
   return silentMs > limitMs ? silentMs : undefined
 }
@@ -25,5 +26,5 @@ export function heartbeatDeadlineMs(
   const isWatched = worker.state === 'serving' || worker.state === 'draining'
   if (limitMs === 0 || worker.readyAtMs === undefined || !isWatched) return Number.POSITIVE_INFINITY
   const silentMs = scoreboard.read(worker.slot).heartbeatAgeMs ?? nowMs - worker.readyAtMs
-  return nowMs + limitMs - silentMs + 1
+  return Math.max(nowMs + limitMs - silentMs + 1, worker.silenceAllowedUntilMs)
 }

@@ -1,7 +1,9 @@
 /** Describes the state of the arbiter, for the commands of the control socket. */
 
 import type {
+  LatencyReport,
   ListenerReport,
+  LoadReport,
   SettingReport,
   StatsReport,
   StatusReport,
@@ -9,7 +11,12 @@ import type {
 } from '../control/reports.ts'
 import { native } from '../native/index.ts'
 import type { System } from '../process/system.ts'
-import type { ArbiterScoreboard, ScoreboardTotals } from '../scoreboard/board.ts'
+import type {
+  ArbiterScoreboard,
+  LatencyHistogram,
+  ResponseReading,
+  ScoreboardTotals,
+} from '../scoreboard/board.ts'
 import { latencyQuantile } from '../scoreboard/quantiles.ts'
 import { describeSettings } from '../settings/print.ts'
 import type { ArbiterDependencies } from './dependencies.ts'
@@ -80,9 +87,26 @@ export class Reports {
     return this.#sources.supervisor.workers.list().map((worker) => this.#describeWorker(worker))
   }
 
+  /** Describes the load of all workers; `utilizations` has the answers of those that answered. */
+  load(utilizations: ReadonlyMap<WorkerHandle, number>): LoadReport {
+    const workers = this.#sources.supervisor.workers.list().map((worker) => ({
+      ...this.#describeWorker(worker),
+      utilization: utilizations.get(worker) ?? null,
+      latency: this.#board.readResponses(worker.slot)?.latency ?? null,
+    }))
+    const pending = this.listeners().flatMap((listener) => listener.pending ?? [])
+    return {
+      at: this.#sources.system.now() / MILLISECONDS,
+      status: this.status(),
+      queued: pending.length === 0 ? null : pending.reduce((sum, count) => sum + count, 0),
+      workers,
+    }
+  }
+
   stats(): StatsReport {
     const { dependencies, rollout, supervisor } = this.#sources
     const totals = dependencies.scoreboard.totals()
+    const responses = dependencies.scoreboard.readResponses(0)
     const { completeCount: complete, failedCount: failed } = rollout.reloads
     return {
       uptime: this.#secondsSince(this.#startedAtMs),
@@ -91,7 +115,8 @@ export class Reports {
       connections: this.#sum('connections'),
       workersStarted: supervisor.spawnedCount,
       reloads: { complete, failed },
-      totals: totals === undefined ? null : describeTotals(totals),
+      totals:
+        totals === undefined || responses === undefined ? null : describeTotals(totals, responses),
     }
   }
 
@@ -152,8 +177,10 @@ export class Reports {
   }
 }
 
-function describeTotals(totals: ScoreboardTotals): StatsReport['totals'] {
-  const { accepted, bytesIn, bytesOut, requests, status, latencySumUs, latencyBuckets } = totals
+function describeTotals(
+  { accepted, bytesIn, bytesOut }: ScoreboardTotals,
+  { status, latency }: ResponseReading,
+): StatsReport['totals'] {
   const [informational = 0, success = 0, redirection = 0, client = 0, server = 0] = status
   const classes = {
     '1xx': informational,
@@ -162,11 +189,14 @@ function describeTotals(totals: ScoreboardTotals): StatsReport['totals'] {
     '4xx': client,
     '5xx': server,
   }
-  const p50 = latencyQuantile(latencyBuckets, 0.5)
-  const p99 = latencyQuantile(latencyBuckets, 0.99)
-  const isEmpty = p50 === undefined || p99 === undefined || requests === 0
-  const latency = isEmpty ? null : { mean: latencySumUs / requests / 1_000_000, p50, p99 }
-  return { accepted, bytesIn, bytesOut, status: classes, latency }
+  return { accepted, bytesIn, bytesOut, status: classes, latency: describeLatency(latency) }
+}
+
+function describeLatency(latency: LatencyHistogram): LatencyReport | null {
+  const count = latency.counts.reduce((sum, bucket) => sum + bucket, 0)
+  const p50 = latencyQuantile(latency, 0.5)
+  const p99 = latencyQuantile(latency, 0.99)
+  return p50 === undefined || p99 === undefined ? null : { mean: latency.sum / count, p50, p99 }
 }
 
 function countPending(fd: number): number | null {

@@ -44,6 +44,7 @@ export interface SupervisorCallbacks {
   callPreFork(age: number): SpawnAdditions
   onFilesLoaded(message: Extract<WorkerMessage, { type: 'loaded' }>): void
   onMetrics(worker: WorkerHandle, message: Extract<WorkerMessage, { type: 'metrics' }>): void
+  onDiagnosed(message: Extract<WorkerMessage, { type: 'diagnosed' }>): void
   /** Called when the process has exited. */
   onExited(worker: WorkerHandle): void
 }
@@ -78,7 +79,8 @@ export class Supervisor {
   readonly #recycling: Recycling
   readonly #extraListeners: ExtraListeners
   readonly #servedGenerations = new WeakSet<Generation>()
-  #spawnedCount = 0
+  /** Number of workers ever started. */
+  spawnedCount = 0
 
   constructor(system: System, dependencies: SupervisorDependencies) {
     this.#system = system
@@ -100,8 +102,8 @@ export class Supervisor {
     if (slot === undefined) return false
     const { config } = generation
     const context = { board: this.#scoreboard, generation, slot }
-    this.#spawnedCount += 1
-    const age = this.#spawnedCount
+    this.spawnedCount += 1
+    const age = this.spawnedCount
     const child = spawnWorker(this.#system, context, this.#callbacks.callPreFork(age))
     const allowance = drawWorkerLimits(this.#system, config)
     const spawnedAtMs = this.#system.now()
@@ -126,11 +128,6 @@ export class Supervisor {
     )
     logLine(this.#log, 'workerBooting', child.pid)
     return true
-  }
-
-  /** Number of workers ever started. */
-  get spawnedCount(): number {
-    return this.#spawnedCount
   }
 
   /** Performs the transition that the table has for this event. */
@@ -163,6 +160,8 @@ export class Supervisor {
         return
       case 'loaded':
         return this.#callbacks.onFilesLoaded(message)
+      case 'diagnosed':
+        return this.#callbacks.onDiagnosed(message)
       case 'heartbeat':
         return this.#scoreboard.recordCounters(worker.slot, message.counters)
       case 'blocked':

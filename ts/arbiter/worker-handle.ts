@@ -61,6 +61,8 @@ export class WorkerHandle {
    */
   wasAborted = false
   bootFailure: BootFailure | undefined
+  /** Until then the worker may be silent: a diagnosis stops its event loop. */
+  silenceAllowedUntilMs = 0
   /** Latest report of the watcher, with the time of its arrival. */
   blockReport: (BlockReport & { readonly atMs: number; readonly isFinal: boolean }) | undefined
   exit: ChildExit | undefined

@@ -17,6 +17,10 @@ export interface CommandRow {
   readonly findProblem: (args: readonly string[]) => string | undefined
 }
 
+const MIN_PROFILE_SECONDS = 1
+const MAX_PROFILE_SECONDS = 300
+const MAX_PORT = 65_535
+
 /** The table of commands, in the order of the help. */
 export const COMMANDS = {
   status: {
@@ -34,6 +38,12 @@ export const COMMANDS = {
   stats: {
     usage: '',
     doc: 'Shows the totals of all workers since the start.',
+    changes: false,
+    findProblem: refuseArguments,
+  },
+  top: {
+    usage: '',
+    doc: 'Shows the load of each worker, live on a terminal.',
     changes: false,
     findProblem: refuseArguments,
   },
@@ -76,9 +86,39 @@ export const COMMANDS = {
     doc: 'Stops a worker gracefully; a successor starts at once.',
     changes: true,
     findProblem: ([action, pid, ...more]) =>
-      action === 'kill' && pid !== undefined && /^\d{1,10}$/.test(pid) && more.length === 0
+      action === 'kill' && isPid(pid) && more.length === 0
         ? undefined
         : 'the arguments must be: kill PID',
+  },
+  profile: {
+    usage: 'PID [--seconds N]',
+    doc: 'Records a CPU profile of a worker, by default for 10 s.',
+    changes: true,
+    findProblem: ([pid, flag, seconds, ...more]) => {
+      const isTime = flag === '--seconds' && /^\d{1,4}$/.test(seconds ?? '')
+      if (!isPid(pid) || (flag !== undefined && !isTime) || more.length > 0)
+        return 'the arguments must be: PID or PID --seconds N'
+      const count = Number(seconds ?? MIN_PROFILE_SECONDS)
+      return count >= MIN_PROFILE_SECONDS && count <= MAX_PROFILE_SECONDS
+        ? undefined
+        : `N must be from ${MIN_PROFILE_SECONDS} to ${MAX_PROFILE_SECONDS}, got ${seconds}`
+    },
+  },
+  'heap-snapshot': {
+    usage: 'PID',
+    doc: 'Writes a heap snapshot of a worker, which stops meanwhile.',
+    changes: true,
+    findProblem: ([pid, ...more]) =>
+      isPid(pid) && more.length === 0 ? undefined : 'one argument is needed: PID',
+  },
+  inspect: {
+    usage: 'PID [PORT|off]',
+    doc: 'Opens a worker to a debugger on 127.0.0.1, or closes it.',
+    changes: true,
+    findProblem: ([pid, port = '0', ...more]) =>
+      isPid(pid) && (port === 'off' || isPort(port)) && more.length === 0
+        ? undefined
+        : 'the arguments must be: PID, PID PORT or PID off',
   },
   shutdown: {
     usage: '[quick]',
@@ -130,6 +170,14 @@ export function renderCommandRows(): string {
   return describeCommands()
     .map(({ command, doc }) => `| \`${command.replaceAll('|', '\\|')}\` | ${doc} |\n`)
     .join('')
+}
+
+function isPid(text: string | undefined): boolean {
+  return text !== undefined && /^\d{1,10}$/.test(text)
+}
+
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) <= MAX_PORT
 }
 
 function refuseArguments(args: readonly string[]): string | undefined {

@@ -1,5 +1,7 @@
 /** The data that commands answer with. Durations are in seconds, sizes in bytes. */
 
+import type { LatencyHistogram } from '../scoreboard/board.ts'
+
 /** Data of `status`. */
 export interface StatusReport {
   readonly pid: number
@@ -60,8 +62,45 @@ export interface StatsReport {
     readonly bytesOut: number
     /** Numbers of responses by the class of their status. */
     readonly status: Readonly<Record<'1xx' | '2xx' | '3xx' | '4xx' | '5xx', number>>
-    readonly latency: { readonly mean: number; readonly p50: number; readonly p99: number } | null
+    readonly latency: LatencyReport | null
   } | null
+}
+
+/** Durations of requests. */
+export interface LatencyReport {
+  readonly mean: number
+  readonly p50: number
+  readonly p99: number
+}
+
+/** Data of `top`: a reading of counters. Two readings give rates. */
+export interface LoadReport {
+  /** Time of the reading, on a clock that never jumps. */
+  readonly at: number
+  readonly status: StatusReport
+  /** Number of connections that wait to be accepted; null where the system does not count them. */
+  readonly queued: number | null
+  readonly workers: readonly WorkerLoad[]
+}
+
+/** One worker in the data of `top`. */
+export interface WorkerLoad extends WorkerReport {
+  /** Share of the time since the previous reading that the event loop was busy, 0 to 1. */
+  readonly utilization: number | null
+  /** Requests by duration since the worker started; null without the addon. */
+  readonly latency: LatencyHistogram | null
+}
+
+/** Data of `profile` and `heap-snapshot`. */
+export interface FileReport extends ChangeReport {
+  readonly path: string
+  readonly bytes: number
+}
+
+/** Data of `inspect`. */
+export interface InspectReport extends ChangeReport {
+  /** WebSocket address for a debugger; null after `off`. */
+  readonly url: string | null
 }
 
 /** One setting in the data of `config`. */

@@ -48,6 +48,8 @@ export interface ArbiterScoreboard {
    * one looks at.
    */
   kickAll(): void
+  /** Returns the completed requests of a slot; with 0, those of all workers, running or not. */
+  readResponses(slot: number): ResponseReading | undefined
   /** Returns the totals of all workers, running or not. */
   totals(): ScoreboardTotals
   /**
@@ -76,6 +78,23 @@ export interface EarlierTotals {
   /** The shared page by its descriptor in this process. */
   readonly scoreboard?: { readonly fd: number; readonly slots: number }
   readonly totals?: ScoreboardTotals
+}
+
+/** Completed requests by status and by duration. */
+export interface ResponseReading {
+  /** Numbers of requests by class of status, 1xx to 5xx. */
+  readonly status: readonly number[]
+  readonly latency: LatencyHistogram
+}
+
+/** Numbers of requests by duration. */
+export interface LatencyHistogram {
+  /** Upper bound of each bucket, in seconds. */
+  readonly bounds: readonly number[]
+  /** Numbers of requests in each bucket, those of lower buckets not included. */
+  readonly counts: readonly number[]
+  /** Sum of all durations, in seconds. */
+  readonly sum: number
 }
 
 /** Counters that only grow. One arbiter passes them to the next in an upgrade. */

@@ -68,6 +68,9 @@ export class MessageScoreboard implements ArbiterScoreboard {
   // Without the addon a worker never stops polling its listeners, so none needs to be woken.
   kickAll(): void {}
 
+  // Workers do not send these counters.
+  readResponses(): undefined {}
+
   totals(): ScoreboardTotals {
     const running = [...this.#entries.values()].map(({ counters }) => counters.requests)
     const requests = running.reduce((sum, count) => sum + count, this.#releasedRequests)

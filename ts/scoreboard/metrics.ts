@@ -1,7 +1,9 @@
 /** The metrics that the native engine counts in the scoreboard's shared memory. */
 
 import { CELL_RANGES, JAVASCRIPT_CELLS, LOOP_CELLS } from '../metrics/cells.ts'
+import { DURATION_BOUNDS } from '../metrics/table.ts'
 import type { NativeScoreboard } from '../native/index.ts'
+import type { ResponseReading } from './board.ts'
 
 /** The metrics of one worker, or of all workers that have exited. */
 export interface SlotMetrics {
@@ -66,6 +68,24 @@ export function addMetrics(all: readonly SlotMetrics[]): SlotMetrics {
   return { cells, series }
 }
 
+/** Returns the requests of all series by class of status and by duration. */
+export function summarize({ series }: SlotMetrics): ResponseReading {
+  const status = [0, 0, 0, 0, 0]
+  const counts = new Array<number>(DURATION_BOUNDS.length + 1).fill(0)
+  let sum = 0
+  for (const [key, durations] of series) {
+    const statusClass = Math.floor((key & STATUS_MASK) / 100) - 1
+    for (const index of counts.keys()) {
+      const count = durations[index] ?? 0
+      counts[index] = (counts[index] ?? 0) + count
+      if (statusClass in status) status[statusClass] = (status[statusClass] ?? 0) + count
+    }
+    sum += (durations.at(-1) ?? 0) / MICROSECONDS
+  }
+  const bounds = DURATION_BOUNDS.map((bound) => bound / MICROSECONDS)
+  return { status, latency: { bounds, counts, sum } }
+}
+
 function addTo(sum: Float64Array, values: Float64Array): void {
   for (let index = 0; index < sum.length; index += 1) {
     sum[index] = (sum[index] ?? 0) + (values[index] ?? 0)
@@ -75,5 +95,8 @@ function addTo(sum: Float64Array, values: Float64Array): void {
 const CELLS = LOOP_CELLS + JAVASCRIPT_CELLS
 /** Cells of a series: a bucket for each of the 14 bounds, one for slower requests, and the sum. */
 const SERIES_CELLS = 16
+/** The bits of a series' number that are its status code, see `SeriesKey` in Rust. */
+const STATUS_MASK = 0xfff
+const MICROSECONDS = 1_000_000
 /** Number of the state of a free slot. */
 const FREE = 0

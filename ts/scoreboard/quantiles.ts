@@ -1,22 +1,34 @@
-/** Quantiles of the scoreboard's latency histogram. */
+/** Quantiles and differences of latency histograms. */
 
-const MICROSECONDS = 1_000_000
+import type { LatencyHistogram } from './board.ts'
 
 /**
  * Returns the duration in seconds below which a share of all requests took; undefined without
- * requests. Bucket i counts durations from 2^(i-1) to 2^i microseconds.
+ * requests. Within a bucket, durations are taken to be spread evenly.
  */
-export function latencyQuantile(buckets: readonly number[], share: number): number | undefined {
-  const count = buckets.reduce((sum, bucket) => sum + bucket, 0)
-  if (count === 0) return undefined
+export function latencyQuantile(
+  { bounds, counts }: Pick<LatencyHistogram, 'bounds' | 'counts'>,
+  share: number,
+): number | undefined {
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  if (total === 0) return undefined
   let before = 0
-  for (const [index, bucket] of buckets.entries()) {
-    const wanted = share * count - before
-    if (bucket > 0 && wanted <= bucket) {
-      const low = index === 0 ? 0 : 2 ** (index - 1)
-      return (low + ((2 ** index - low) * Math.max(0, wanted)) / bucket) / MICROSECONDS
+  for (const [index, count] of counts.entries()) {
+    const wanted = share * total - before
+    if (count > 0 && wanted <= count) {
+      const low = bounds[index - 1] ?? 0
+      return low + (((bounds[index] ?? low) - low) * Math.max(0, wanted)) / count
     }
-    before += bucket
+    before += count
   }
-  return 2 ** (buckets.length - 1) / MICROSECONDS
+  return bounds.at(-1)
+}
+
+/** Returns the requests between two readings of one histogram. */
+export function subtractLatency(
+  later: LatencyHistogram,
+  earlier: LatencyHistogram | undefined,
+): LatencyHistogram {
+  const counts = later.counts.map((count, index) => count - (earlier?.counts[index] ?? 0))
+  return { bounds: later.bounds, counts, sum: later.sum - (earlier?.sum ?? 0) }
 }

@@ -7,6 +7,7 @@ import type { Native, NativeScoreboard } from '../native/index.ts'
 import type {
   ArbiterScoreboard,
   EarlierTotals,
+  ResponseReading,
   ScoreboardTotals,
   ServerState,
   SlotReading,
@@ -19,6 +20,7 @@ import {
   readEarlierMetrics,
   readSlotMetrics,
   type ScoreboardMetrics,
+  summarize,
 } from './metrics.ts'
 
 /** The arbiter's side: creates the page and reads it. */
@@ -76,6 +78,13 @@ export class SharedScoreboard implements ArbiterScoreboard {
 
   kickAll(): void {
     this.#page.kickAll()
+  }
+
+  readResponses(slot: number): ResponseReading {
+    if (slot !== 0) return summarize(readSlotMetrics(this.#page, slot, this.#page.seriesKeys()))
+    const slots = Array.from({ length: this.slotCount }, (_, index) => index + 1)
+    const { exited, slots: running } = this.readMetrics(slots)
+    return summarize(addMetrics([exited, ...running.values()]))
   }
 
   totals(): ScoreboardTotals {

@@ -14,6 +14,7 @@ import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import { watchAppSigterm } from './app-sigterm.ts'
 import { Boot } from './boot.ts'
 import type { Channel } from './channel.ts'
+import { answerDiagnosis } from './diagnosis.ts'
 import { Drain, type DrainPlan } from './drain.ts'
 import { applyTls } from './https-servers.ts'
 import { MetricsReporter } from './metrics-reporter.ts'
@@ -63,6 +64,7 @@ export class Worker {
     this.#channel.onMessage((message) => {
       if (message.type === 'collectMetrics') reporter.report()
       else if (message.type === 'announceStop') this.#parts.engine?.announceStop?.()
+      else if (message.type === 'diagnose') answerDiagnosis(this.#channel, message)
       else this.#queue.push(message)
     })
   }

@@ -23,8 +23,14 @@ export function completeWords(before: readonly string[], pids: readonly number[]
   const [command, action] = before
   if (command === undefined) return [...COMMAND_NAMES, 'quit']
   if (command === 'worker' && action === 'kill' && before.length === 2) return pids.map(String)
+  if (PID_COMMANDS.includes(command) && before.length === 1) return pids.map(String)
   return before.length === 1 ? firstArguments(command) : []
 }
+
+/** Commands whose first argument is the process id of a worker. */
+const PID_COMMANDS: readonly string[] = COMMAND_NAMES.filter((name) =>
+  rowOfCommand(name).usage.startsWith('PID'),
+)
 
 function firstArguments(command: string): string[] {
   if (command === 'config') return SETTING_NAMES

@@ -3,7 +3,10 @@
 import type { CommandName } from '../../control/commands.ts'
 import type {
   ChangeReport,
+  FileReport,
+  InspectReport,
   ListenerReport,
+  LoadReport,
   SettingReport,
   StatsReport,
   StatusReport,
@@ -20,17 +23,23 @@ import {
   type Style,
 } from '../../text/format.ts'
 
+import { compareLoads, formatTop } from './top.ts'
+
 /** The type of the data that each command answers with. */
 interface CommandData {
   readonly status: StatusReport
   readonly workers: readonly WorkerReport[]
   readonly stats: StatsReport
+  readonly top: LoadReport
   readonly config: readonly SettingReport[]
   readonly listeners: readonly ListenerReport[]
   readonly reload: ChangeReport
   readonly reopen: ChangeReport
   readonly scale: ChangeReport
   readonly worker: ChangeReport
+  readonly profile: FileReport
+  readonly 'heap-snapshot': FileReport
+  readonly inspect: InspectReport
   readonly shutdown: ChangeReport
   readonly logs: null
   readonly help: readonly { readonly command: string; readonly doc: string }[]
@@ -42,12 +51,17 @@ const FORMATTERS: { readonly [Name in CommandName]: Formatter<Name> } = {
   status: formatStatus,
   workers: formatWorkers,
   stats: formatStats,
+  // `runCommand` shows two readings as one table.
+  top: (load, style) => formatTop(compareLoads(load, load), style),
   config: formatConfig,
   listeners: formatListeners,
   reload: formatChange,
   reopen: formatChange,
   scale: formatChange,
   worker: formatChange,
+  profile: formatFile,
+  'heap-snapshot': formatFile,
+  inspect: formatChange,
   shutdown: formatChange,
   logs: () => '',
   help: formatHelp,
@@ -175,6 +189,10 @@ function formatListeners(listeners: readonly ListenerReport[], style: Style): st
 
 function formatChange({ message }: ChangeReport): string {
   return `${escapeControls(message)}\n`
+}
+
+function formatFile({ message, bytes }: FileReport): string {
+  return `${escapeControls(message)} (${formatBytes(bytes)})\n`
 }
 
 function formatHelp(commands: CommandData['help'], style: Style): string {

@@ -96,7 +96,7 @@ function splitWords(line: string): string[] {
 async function complete(path: string, line: string): Promise<[string[], string]> {
   const words = line.split(/\s+/)
   const last = words.pop() ?? ''
-  const pids = words[0] === 'worker' ? await listPids(path) : []
+  const pids = words.length > 0 ? await listPids(path) : []
   const found = completeWords(words, pids).filter((word) => word.startsWith(last))
   return [found.length === 1 ? found.map((word) => `${word} `) : found, last]
 }

@@ -9,6 +9,9 @@ import { findStyle } from '../../text/style.ts'
 import { printToStdout } from '../print.ts'
 import type { CtlArguments } from './arguments.ts'
 import { formatAnswer } from './format.ts'
+import { formatTop, type TopReport, watchLoad } from './top.ts'
+
+const CLEAR_SCREEN = '\u001b[H\u001b[2J'
 
 /** One command with its arguments, and what ends it early. */
 export interface CommandWords {
@@ -23,13 +26,20 @@ export async function runCommand(
   { words, signal }: CommandWords,
 ): Promise<number> {
   const [command = '', ...args] = words
-  const answer = await sendCommand(path, {
-    command,
-    args,
-    onLines: (lines) => printLogLines(lines, isJson),
-    ...(signal === undefined ? {} : { signal }),
-  })
+  const isTop = command === 'top' && args.length === 0
+  const answer = isTop
+    ? await watchLoad(path, {
+        onReport: (report) => printTop(report, isJson),
+        ...(signal === undefined ? {} : { signal }),
+      })
+    : await sendCommand(path, {
+        command,
+        args,
+        onLines: (lines) => printLogLines(lines, isJson),
+        ...(signal === undefined ? {} : { signal }),
+      })
   if (!answer.ok && 'code' in answer) throw connectionError(path, answer)
+  if (isTop && answer.ok) return 0
   if (isJson) {
     const shown = answer.ok ? answer.data : { error: answer.error }
     if (command !== 'logs' || !answer.ok) printToStdout(`${JSON.stringify(shown, null, 2)}\n`)
@@ -50,6 +60,16 @@ function connectionError(
     EAGAIN: 'the server has too many connections',
   }
   return monocerosError('ERR_CONTROL_CONNECT', path, reasons[code] ?? error)
+}
+
+/** Prints a report over the previous one. Returns whether to go on, which only a terminal shows. */
+function printTop(report: TopReport, isJson: boolean): boolean {
+  const isLive = process.stdout.isTTY === true && !isJson
+  const text = isJson
+    ? `${JSON.stringify(report, null, 2)}\n`
+    : formatTop(report, findStyle(process.stdout, system.env))
+  printToStdout(isLive ? `${CLEAR_SCREEN}${text}` : text)
+  return isLive
 }
 
 function printLogLines(lines: readonly string[], isJson: boolean): void {
