@@ -38,6 +38,7 @@ const programs: Readonly<Record<string, string>> = {
   connections: 'connections are counted, refused, closed and waited for as on Node',
   unref: 'the process exits when only unreferenced sockets are left',
   limits: 'each server has its own limits',
+  'last-requests': 'requests beyond maxRequestsPerSocket are dropped, and the connection times out',
   unread: 'an unread body is discarded, and the connection continues to serve',
   refused: "a malformed request is refused with Node's response or the program's",
   sockets: 'resets and socket options reach the kernel',

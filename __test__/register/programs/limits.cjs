@@ -26,6 +26,11 @@ async function main() {
   console.log((await sendRequest(small, long)).split('\r\n')[0])
   console.log((await sendRequest(large, `${long}`)).replace(/Date: .*?\r\n/, ''))
   console.log((await sendRequest(large, `${get}X: ${'y'.repeat(17_000)}\r\n\r\n`)).split('\r\n')[0])
+  // Node counts the target, the names and the values: here 8 bytes and the last value.
+  for (const length of [1015, 1016]) {
+    const head = `${get}X: ${'y'.repeat(length)}\r\n\r\n`
+    console.log(length, (await sendRequest(small, head)).split('\r\n')[0])
+  }
   const few = http.createServer((req, res) => res.end(`${Object.keys(req.headers).length}`))
   few.listen(0, '127.0.0.1')
   few.maxHeadersCount = 4

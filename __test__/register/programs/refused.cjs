@@ -91,6 +91,8 @@ async function main() {
     'a listener without a response',
     JSON.stringify(await exchange(server, bad, { endAfter: true })),
   )
+  // No known method begins with this character, so each part is an error by itself.
+  console.log('no method', JSON.stringify(await exchange(server, ['*', '*'], { endAfter: true })))
   server.off('clientError', log)
   server.once('clientError', (error, socket) => {
     log(error)

@@ -1,9 +1,13 @@
 //! Parses request heads strictly by RFC 9112 sections 2 to 7.
 
+mod size;
+
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter, memrchr};
+
+use size::{check_line_length, exceeds_head_size, refuse_long_line};
 
 use super::Refusal;
 use super::request_line::parse_request_line;
@@ -28,7 +32,8 @@ pub(super) fn find_head_end(
     let from = scanned.saturating_sub(3);
     if let Some(at) = HEAD_END.find(&input[from..]) {
         let len = from + at + 4;
-        return if len > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(Some(len)) };
+        let is_too_large = exceeds_head_size(&input[..len], limits);
+        return if is_too_large { Err(Refusal::FieldTooLarge) } else { Ok(Some(len)) };
     }
     // Errors are found before the head is complete, so a client that never completes its head is
     // refused early.
@@ -51,59 +56,36 @@ pub(super) fn find_head_end(
         line = line_feed + 1;
     }
     *scanned = input.len();
-    check_first_bytes(&input[begin..], limits.node_compatible)?;
+    check_first_bytes(&input[begin..], limits)?;
     // At least one more byte follows.
     check_line_length(input, line, input.len() + 1 - line, limits)?;
-    if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
+    if exceeds_head_size(input, limits) { Err(Refusal::FieldTooLarge) } else { Ok(None) }
 }
 
 /// Refuses bytes that cannot begin a request, so that a TLS client, for example, is refused before
 /// its head ends.
 ///
-/// With node's rules, a line that is text but no method is refused here too. Otherwise the complete
-/// head is needed, because its `Accept` field selects the format of the error.
-fn check_first_bytes(line: &[u8], as_node: bool) -> Result<(), Refusal> {
+/// With node's rules, a line that is text but no method is refused here too, and so is the start of
+/// a method that is not allowed. Otherwise the complete head is needed, because its `Accept` field
+/// selects the format of the error.
+fn check_first_bytes(line: &[u8], limits: &Limits) -> Result<(), Refusal> {
+    let as_node = limits.node_compatible;
     let is_wrong = |at: usize, byte: u8| match byte {
         // Line ends are checked once the line is complete.
         b'\r' | b'\n' => false,
         b' ' if at > 0 => false,
         byte => as_node || !(b' '..0x7f).contains(&byte),
     };
-    match line.iter().position(|&byte| TOKEN_CLASS[byte as usize] == 0) {
-        Some(at) if is_wrong(at, line[at]) => Err(Refusal::BadMethod),
-        _ => Ok(()),
+    let method = line.iter().position(|&byte| TOKEN_CLASS[byte as usize] == 0);
+    if method.is_some_and(|at| is_wrong(at, line[at])) {
+        return Err(Refusal::BadMethod);
     }
+    let start = &line[..method.unwrap_or(line.len())];
+    let methods = &limits.parse_policy.allowed_methods;
+    let is_unknown =
+        as_node && !methods.is_empty() && !methods.iter().any(|it| it.starts_with(start));
+    if is_unknown { Err(Refusal::BadMethod) } else { Ok(()) }
 }
-
-/// Checks whether the line that starts at `line` may have `length` bytes, including its end.
-fn check_line_length(
-    input: &[u8],
-    line: usize,
-    length: usize,
-    limits: &Limits,
-) -> Result<(), Refusal> {
-    let (max_len, refusal) = if line <= request_line_start(input) {
-        (limits.settings.limit_request_line + 2, Refusal::UriTooLong)
-    } else {
-        (limits.settings.limit_request_field_size, Refusal::FieldTooLarge)
-    };
-    match length {
-        _ if length <= max_len => Ok(()),
-        _ if refusal == Refusal::UriTooLong => Err(refuse_long_line(&input[line..])),
-        _ => Err(refusal),
-    }
-}
-
-/// Returns the refusal of a request line that is too long. Only a long target gets a 414: a line
-/// that begins with more than any method is malformed.
-fn refuse_long_line(line: &[u8]) -> Refusal {
-    let start = &line[..line.len().min(MAX_METHOD + 1)];
-    if start.contains(&b' ') { Refusal::UriTooLong } else { Refusal::BadMethod }
-}
-
-/// Length of the longest method whose target is looked at, with
-/// `permit_unconventional_http_method` too.
-const MAX_METHOD: usize = 256;
 
 /// Returns the start of the request line. One empty line before it is ignored (RFC 9112 section
 /// 2.2).

@@ -13,8 +13,9 @@ pub struct ParsePolicy {
     pub allowed_methods: Vec<Vec<u8>>,
     /// Converts methods to upper case (Gunicorn `casefold_http_method`).
     pub casefold_http_method: bool,
-    /// Accepts any `Host` value and upgrades without `Host`, and does not replace `Host` by the
-    /// authority of the target. These are node's rules, for programs that listen by themselves.
+    /// Accepts any `Host` value, upgrades without `Host` and CONNECT with a path, and does not
+    /// replace `Host` by the authority of the target. These are node's rules, for programs that
+    /// listen by themselves.
     pub accepts_any_host: bool,
     /// Handling of field names with an underscore (Gunicorn `header_map`).
     pub header_map: HeaderMap,

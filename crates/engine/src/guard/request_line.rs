@@ -58,14 +58,21 @@ pub(super) fn parse_request_line(
     if !head.target.of(input).iter().all(|&byte| TARGET_BYTES[byte as usize]) {
         return Err(Refusal::BadTarget);
     }
-    parse_target(head.target, head.method.of(input), input)
+    parse_target(head.target, head.method.of(input), input, policy.accepts_any_host)
 }
 
 /// Checks the target (RFC 9112 section 3.2): origin-form, absolute-form, authority-form (CONNECT
-/// only) or asterisk-form (OPTIONS only).
-fn parse_target(span: Span, method: &[u8], input: &[u8]) -> Result<Option<Span>, Refusal> {
+/// only) or asterisk-form (OPTIONS only). With node's rules (`as_node`) CONNECT takes a path too:
+/// the program reads the target itself.
+fn parse_target(
+    span: Span,
+    method: &[u8],
+    input: &[u8],
+    as_node: bool,
+) -> Result<Option<Span>, Refusal> {
     let target = span.of(input);
     match (method, target) {
+        (b"CONNECT", [b'/', ..]) if as_node => Ok(None),
         (b"CONNECT", _) => {
             let port = check_host(target).map_err(|_| Refusal::BadTarget)?;
             let complete = port > 0 && port + 1 < target.len();

@@ -15,8 +15,9 @@ use crate::pressure::settings::Settings;
 pub struct Limits {
     /// The operator's settings.
     pub settings: Settings,
-    /// Maximum size of a request head in bytes, request line and all fields together. 0 derives the
-    /// size from the settings, see [`Limits::head_size`].
+    /// Node's `maxHeaderSize`: a head is refused from this size on, in bytes of its target and its
+    /// field names and values. 0 derives the maximum size of a head from the settings, see
+    /// [`Limits::head_size`].
     pub head_bytes: usize,
     /// How much longer than `keepalive` an idle connection stays open. A request that a client
     /// sends in the last moment of that time must still be served (Node's
@@ -115,6 +116,17 @@ impl Limits {
         let fields = self.settings.limit_request_fields as usize;
         limit_request_line + 2 + fields * field.min(USUAL_FIELD) + field + 4
     }
+
+    /// Returns the maximum number of bytes of a request head that are buffered. `head_bytes` does
+    /// not count the bytes between names and values, so they have room beside it.
+    #[must_use]
+    pub fn head_buffer(&self) -> usize {
+        let fields = self.settings.limit_request_fields as usize;
+        match self.head_bytes {
+            0 => self.head_size(),
+            counted => counted + UNCOUNTED_LINE + fields * UNCOUNTED_FIELD,
+        }
+    }
 }
 
 impl From<Settings> for Limits {
@@ -194,6 +206,13 @@ pub const MAX_LINGER: usize = 65_536;
 pub const MAX_DRAIN: usize = 16_777_216;
 /// Average size in bytes that the fields of a head with many fields may have.
 pub const USUAL_FIELD: usize = 1_024;
+
+/// Bytes of a request line that `head_bytes` does not count: the method, the version, the spaces
+/// and the line end.
+const UNCOUNTED_LINE: usize = 64;
+
+/// Bytes of a field that `head_bytes` does not count: the colon, a space and the line end.
+const UNCOUNTED_FIELD: usize = 4;
 /// How long a connection is idle before it releases what only a request needs. A busy connection
 /// would otherwise allocate it again for each request.
 pub const IDLE_RELEASE_DELAY: Duration = Duration::from_millis(200);

@@ -35,10 +35,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
-use bytes::Bytes;
-
 use crate::buffers::read_buffer::ReadBuffer;
-use crate::buffers::sizes::{MAX_COALESCED_CLOSE_BYTES, READ_AHEAD};
+use crate::buffers::sizes::MAX_COALESCED_CLOSE_BYTES;
 use crate::exchange::request_head::Framing;
 use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
@@ -49,6 +47,7 @@ use crate::transport::stream::Stream;
 use crate::transport::transfer::Transfer;
 pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
 use error_response::RefusalState;
+use error_response::RepeatedError;
 pub(crate) use error_response::{is_refused_by_engine, write_application_response};
 pub(crate) use exchange::{Exchange, LogInfo};
 pub(crate) use idle::{
@@ -60,11 +59,13 @@ pub(crate) use permit::ConnectionPermit;
 pub(crate) use state::ConnectionState;
 
 /// What the task of a connection does now.
+#[derive(Clone, Copy)]
 pub(crate) enum Phase {
     /// The task reads requests and sends responses.
     Serving,
-    /// A request was refused, and the application writes the response, as in Node.
-    Refused,
+    /// A request was refused, and the application writes the response, as in Node. Like Node's
+    /// parser, the connection reports the error again for what it reads next.
+    Refused(RepeatedError),
     /// The task sends the last response, then half-closes the connection.
     Flushing,
     /// The connection is half-closed. Bytes that the client still sends are discarded, so that it
@@ -234,7 +235,7 @@ impl Connection {
         for _ in 0..MAX_TURNS {
             let turn = match self.phase {
                 Phase::Serving => self.serve(cx),
-                Phase::Refused => self.await_application_response(cx),
+                Phase::Refused(_) => self.await_application_response(cx),
                 Phase::Flushing => self.flush(cx),
                 Phase::Lingering => self.linger(cx),
             };
@@ -312,9 +313,7 @@ impl Connection {
         {
             self.shared.emit_connection(&self.stream);
             let unread = input.unwrap_or_else(|| self.read_buffer.unread());
-            let packet = Bytes::copy_from_slice(&unread[..unread.len().min(READ_AHEAD)]);
-            let kind = refusal.kind();
-            self.shared.ctx.outbox.emit(|batch| batch.push_refusal(self.shared.id, kind, packet));
+            self.shared.emit_refusal(refusal.kind(), unread);
         }
         let fault = self
             .guard
@@ -324,7 +323,7 @@ impl Connection {
             self.shared.refusal_state.set(RefusalState::AwaitsApplication);
             self.shared.start_wait(self.shared.limits().settings.header_timeout);
             self.shared.set_deadline_at(self.shared.wait_ends_at.get());
-            self.phase = Phase::Refused;
+            self.phase = Phase::Refused(RepeatedError::new(refusal));
         } else if self.is_invalid_preface(refusal, &fault) {
             self.shared.refusal_state.set(RefusalState::ClosedSilently);
         }

@@ -25,6 +25,7 @@ fn any_host_is_accepted_under_nodes_rules() {
     assert_eq!(node("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n").as_deref(), Ok("b"));
     let upgrade = "GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
     assert_eq!(node(upgrade).as_deref(), Ok("upgrade"));
+    assert_eq!(node("CONNECT /a HTTP/1.1\r\nHost: b\r\n\r\n").as_deref(), Ok("b"));
     assert_eq!(node("GET / HTTP/1.1\r\n\r\n"), Err(Refusal::BadHost));
     assert_eq!(node("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), Err(Refusal::BadHost));
     assert_eq!(read(upgrade).map(drop), Err(Refusal::BadHost));
@@ -42,6 +43,10 @@ fn methods_outside_the_list_are_refused() {
         parse_head(text.as_bytes(), &mut RequestHead::default(), &limits, None)
     };
     assert_eq!((check("GET"), check("M-SEARCH")), (Ok(()), Ok(())));
+    let as_node = Limits { node_compatible: true, ..limits.clone() };
+    for (start, expected) in [("", Ok(None)), ("M-", Ok(None)), ("*", Err(Refusal::BadMethod))] {
+        assert_eq!(find_head_end(start.as_bytes(), &mut 0, &as_node), expected, "{start}");
+    }
     assert_eq!((check("GETS"), check("get")), (Err(Refusal::BadMethod), Err(Refusal::BadMethod)));
 }
 
@@ -139,6 +144,24 @@ fn limits_are_exact() {
         check("GET /ab HTTP/1.1\r\nHost: x\r\na: b\r\nc: d\r\n\r\n"),
         Err(Refusal::TooManyFields)
     );
+}
+
+/// Node counts the target, the names and the values, and refuses a head that reaches the limit.
+#[test]
+fn the_size_of_a_head_is_counted_as_nodes_parser_counts() {
+    let limits = Limits { head_bytes: 100, ..Limits::default() };
+    let find = |head: &str| find_head_end(head.as_bytes(), &mut 0, &limits);
+    for filled in [99, 100] {
+        let start = "GET /ab HTTP/1.1\r\nHost: x\r\nA:  ";
+        let head = format!("{start}{}", "b".repeat(filled - 3 - 5 - 1));
+        let refused = Err(Refusal::FieldTooLarge);
+        assert_eq!(find(&head), if filled < 100 { Ok(None) } else { refused });
+        let whole = format!("\r\n{head}\r\n\r\n");
+        assert_eq!(find(&whole), if filled < 100 { Ok(Some(whole.len())) } else { refused });
+    }
+    // White space before a value does not count, but is not buffered without a limit.
+    let padded = format!("GET / HTTP/1.1\r\nA:{}", " ".repeat(limits.head_buffer()));
+    assert_eq!(find(&padded), Err(Refusal::FieldTooLarge));
 }
 
 #[test]

@@ -3,9 +3,13 @@
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use super::{Connection, ConnectionState, TableEntry, Turn};
+use bytes::Bytes;
+
+use super::{Connection, ConnectionState, Phase, TableEntry, Turn};
 use crate::bridge::ring::HeadFlags;
 use crate::bridge::wire::head_flag::{CLOSE, CONNECTION, DATE, LENGTH};
+use crate::bridge::wire::refusal_kind;
+use crate::buffers::sizes::READ_AHEAD;
 use crate::exchange::request_head::Span;
 use crate::guard::{PartialRequest, Refusal};
 use crate::http1::encoder;
@@ -28,6 +32,33 @@ pub(crate) enum RefusalState {
     /// The application has written the response.
     RespondedByApplication,
 }
+
+/// The error that Node's parser reports again for whatever follows refused input.
+#[derive(Clone, Copy)]
+pub(crate) struct RepeatedError {
+    kind: u8,
+    reports_left: u8,
+}
+
+impl RepeatedError {
+    /// A timeout and the end of the input are no errors of the parser, so they are not repeated.
+    pub(crate) fn new(refusal: Refusal) -> Self {
+        let kind = refusal.kind();
+        let is_repeated = kind != refusal_kind::TIMEOUT && kind != refusal_kind::TRUNCATED_HEAD;
+        Self { kind, reports_left: if is_repeated { MAX_REPORTS } else { 0 } }
+    }
+
+    /// Reports the error for further input.
+    fn report(&mut self, shared: &ConnectionState, input: &[u8]) {
+        if self.reports_left > 0 {
+            self.reports_left -= 1;
+            shared.emit_refusal(self.kind, input);
+        }
+    }
+}
+
+/// Number of times that an error is reported again. Each report costs the application an event.
+const MAX_REPORTS: u8 = 32;
 
 /// Writes the bytes of the application's response to a refused request.
 pub(crate) fn write_application_response(ctx: &Context, id: u32, bytes: &[u8], end: bool) {
@@ -67,12 +98,16 @@ impl Connection {
             return Turn::Flush;
         }
         if self.linger > 0 && !self.has_input_ended {
-            match self.stream.poll_read(cx, &mut shared.ctx.scratch.read.borrow_mut()) {
+            let mut scratch = shared.ctx.scratch.read.borrow_mut();
+            match self.stream.poll_read(cx, &mut scratch) {
                 Poll::Pending => {}
                 Poll::Ready(Err(_)) => return Turn::Close,
                 Poll::Ready(Ok(0)) => self.has_input_ended = true,
                 Poll::Ready(Ok(count)) => {
                     self.linger = self.linger.saturating_sub(count);
+                    if let Phase::Refused(error) = &mut self.phase {
+                        error.report(&shared, &scratch[..count]);
+                    }
                     return Turn::Again;
                 }
             }
@@ -84,6 +119,12 @@ impl Connection {
 }
 
 impl ConnectionState {
+    /// Passes refused input to JavaScript, for the event 'clientError'.
+    pub(crate) fn emit_refusal(&self, kind: u8, input: &[u8]) {
+        let packet = Bytes::copy_from_slice(&input[..input.len().min(READ_AHEAD)]);
+        self.ctx.outbox.emit(|batch| batch.push_refusal(self.id, kind, packet));
+    }
+
     /// Refuses a request: writes the error response, unless the application does. The connection
     /// closes after the response.
     pub(crate) fn refuse(&self, refusal: Refusal, fault: &PartialRequest) {

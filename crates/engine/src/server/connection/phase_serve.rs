@@ -90,7 +90,7 @@ impl Connection {
         // A request head may be as long as its limits allow. While a request is in flight, at most
         // `READ_AHEAD` bytes of the next ones are read.
         let is_head = shared.exchange.borrow().is_none();
-        let max_buffered = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
+        let max_buffered = READ_AHEAD.max(if is_head { shared.limits().head_buffer() } else { 0 });
         if self.read_buffer.len() > max_buffered
             || shared.parsed_message.borrow().body.len() >= READ_AHEAD
         {
@@ -169,9 +169,7 @@ impl Connection {
         while consumed < input.len() && message.body.len() < READ_AHEAD {
             let awaits_head = self.guard.is_awaiting_head();
             if awaits_head && limits.node_compatible {
-                while input[consumed..].starts_with(b"\r\n") {
-                    consumed += 2;
-                }
+                consumed += count_empty_lines(&input[consumed..]);
             }
             let into = if awaits_head { &mut message.head } else { message.body.tail_mut() };
             let (count, progress) =
@@ -250,7 +248,17 @@ impl Connection {
             return Turn::Flush;
         }
         self.guard.start_next_message();
+        if shared.limits().node_compatible {
+            let empty_lines = count_empty_lines(self.read_buffer.unread());
+            self.read_buffer.consume(empty_lines);
+        }
         self.await_next_request();
         Turn::Again
     }
+}
+
+/// Returns the number of bytes of the empty lines at the start of `input`. Node ignores any number
+/// of them before a request.
+fn count_empty_lines(input: &[u8]) -> usize {
+    input.chunks_exact(2).take_while(|&line| line == b"\r\n").count() * 2
 }
