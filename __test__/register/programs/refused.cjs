@@ -99,6 +99,14 @@ async function main() {
     socket.destroy()
   })
   console.log('destroyed', JSON.stringify(await exchange(server, REQUESTS['a bad field'])))
+  const respondAndDestroy = (error, socket) => {
+    log(error)
+    socket.write('HTTP/1.1 418 Mine\r\n\r\n')
+    socket.destroy(error)
+  }
+  server.on('clientError', respondAndDestroy)
+  console.log('written and destroyed', JSON.stringify(await exchange(server, ['G@T'])))
+  server.off('clientError', respondAndDestroy)
   server.once('clientError', (error, socket) => {
     log(error)
     socket.write('HTTP/1.1 400 Mine\r\n\r\n')

@@ -27,6 +27,7 @@ import {
   onConnectionClosed,
   openTunnel,
 } from './socket.ts'
+import { detachErrorListeners } from './socket-listeners.ts'
 import { kConnection, kMessagePair, kRequestCount, kTunnel } from './symbols.ts'
 import { SocketTunnel } from './tunnel.ts'
 
@@ -204,6 +205,8 @@ export class ServedServer {
     const socket = socketOf(connection) ?? this.createSocket(connection)
     if (socket === undefined || socket.destroyed) return
     noteRefusal(socket, !this.respondsToRefusals)
+    // As on node, an error with which the application destroys the socket is not emitted again.
+    detachErrorListeners(socket)
     const isHandled = server.emit('clientError', error, socket)
     if (!isHandled && this.respondsToRefusals) sendBadRequest(error, socket)
   }

@@ -27,6 +27,7 @@ export function onTimeout(this: ServerSocket): void {
  * in another way.
  */
 export function onError(this: ServerSocket, error: NodeJS.ErrnoException): void {
+  detachErrorListeners(this)
   if (this.server.emit('clientError', error, this)) return
   if (this.writable && this._httpMessage?._headerSent !== true) {
     this.write(badRequestText(error.code))
@@ -35,17 +36,18 @@ export function onError(this: ServerSocket, error: NodeJS.ErrnoException): void 
 }
 
 /**
- * Removes the server's own 'error' listener, since the server has handled the error. Listeners of
- * the application stay and get later errors.
+ * Removes the server's own 'error' listener, since the server handles the error. Listeners of the
+ * application stay and get later errors.
  */
 export function detachErrorListeners(socket: Socket): void {
   // Node declares listeners as `Function`, which `removeListener` does not take.
-  for (const listener of socket.listeners('error') as ((error: Error) => void)[]) {
+  const listeners = socket.listeners('error') as ((error: Error) => void)[]
+  for (const listener of listeners) {
     // The first is node's own listener, the second is ours.
     const isOfServer = listener.name === 'socketOnError' || listener === onError
     if (isOfServer) socket.removeListener('error', listener)
   }
-  socket.on('error', ignoreHandledError)
+  if (!listeners.includes(ignoreHandledError)) socket.on('error', ignoreHandledError)
 }
 
 /**

@@ -222,7 +222,8 @@ impl Connection {
             }
             return Poll::Ready(TaskEnd::Closed);
         }
-        if self.shared.closes_after_write.take() && matches!(self.phase, Phase::Serving) {
+        let may_write = matches!(self.phase, Phase::Serving | Phase::Refused(_));
+        if self.shared.closes_after_write.take() && may_write {
             self.begin_flush();
         }
         if let Eviction::Pending(shortage) = self.shared.eviction.get() {
