@@ -52,6 +52,11 @@ export interface ExchangeOwner {
   onData(chunk: Buffer): void
   /** The request body is complete. */
   onEnd(rawTrailers: string[]): void
+  /**
+   * The jobs of the handler have run, of a request whose whole body arrived with it. Node's parser
+   * runs them between the body and its end.
+   */
+  onWholeBodyEnd?(): void
   /** The engine accepts more after `write` has returned false. */
   onDrain(): void
   /** The client has disconnected. */

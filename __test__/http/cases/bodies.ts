@@ -142,6 +142,26 @@ export const bodies: Scenarios = {
       readBehind(begin),
     ]),
   ),
+  'read by an end listener that a promise job adds': posted(async (req, res) => {
+    let text = ''
+    req.on('data', (chunk) => {
+      text += chunk
+    })
+    await Promise.resolve()
+    req.on('end', () => res.end(text))
+  }),
+  'the jobs of the handler run before the end of the body': async ({ serve }) => {
+    const log: string[] = []
+    const port = await serve(async (req, res) => {
+      req.on('data', () => log.push('data')).on('end', () => res.end(log.join()))
+      process.nextTick(() => process.nextTick(() => log.push('tick')))
+      for (const job of ['job 1', 'job 2']) {
+        await new Promise((resolve) => process.nextTick(resolve))
+        log.push(job)
+      }
+    })
+    return exchange(port, request('POST', '/', ['Content-Length: 5', 'Connection: close'], 'hello'))
+  },
   'read with pauses': posted((req, res) => {
     let text = ''
     req.on('data', (chunk) => {

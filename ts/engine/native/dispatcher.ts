@@ -102,6 +102,8 @@ export class Dispatcher {
   readonly #streams: (NativeConnection | undefined)[] = []
   readonly #onIdle: () => void
   readonly #onFault: (text: string) => void
+  /** The exchange whose handler runs or has thrown, if its whole body came with it. */
+  #withWholeBody: NativeExchange | undefined = undefined
   /** The current part of a batch. */
   #text = ''
   /** How far it has been read. */
@@ -130,11 +132,13 @@ export class Dispatcher {
     ring.isInBatch = true
     let again = true
     try {
+      if (this.#withWholeBody !== undefined) this.#endWholeBody()
       for (let batches = 0; this.#at < this.#text.length || this.#take(); batches++) {
         if (batches === BATCHES_PER_TURN) return
         while (this.#at < this.#text.length) {
           this.#handleEvent()
           runJobs()
+          if (this.#withWholeBody !== undefined) this.#endWholeBody()
           current = undefined
           if (this.#at < this.#text.length) ring.wakeInBatch()
         }
@@ -146,6 +150,13 @@ export class Dispatcher {
       // An immediate inherits the async context, which is that of the error.
       if (again) sharedScope.runInAsyncScope(setImmediate, undefined, this.run)
     }
+  }
+
+  #endWholeBody(): void {
+    const exchange = this.#withWholeBody
+    this.#withWholeBody = undefined
+    exchange?.owner?.onWholeBodyEnd?.()
+    runJobs()
   }
 
   /** Takes the next part of a batch. The responses so far are sent while it is handled. */
@@ -248,6 +259,7 @@ export class Dispatcher {
     }
     this.#register(exchange)
     current = exchange
+    if (body !== undefined) this.#withWholeBody = exchange
     const handler = connection.handler
     const scope = SHARES_SCOPE ? sharedScope : new AsyncResource('HTTPINCOMINGMESSAGE')
     if ((flags & (REQUEST_FLAG.UPGRADE | REQUEST_FLAG.EXPECTS)) === 0) {

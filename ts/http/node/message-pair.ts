@@ -18,12 +18,13 @@ import {
   originalEmit,
   runEndCallbacks,
 } from './internals.ts'
-import { closeSilently, isBodyRead, pushToFlowing } from './request.ts'
+import { closeSilently, isBodyRead } from './request.ts'
 import { HEAD_SIMPLE, HEAD_UNDECIDED, parseRenderedHead } from './response-head.ts'
 import type { ServerSocket } from './server-socket.ts'
 import { closeSocket, failSocket } from './socket.ts'
 import { pauseInput, resumeInput } from './socket-listeners.ts'
 import { type AttachedPair, kInputRefused, kLastResponseGiven, kMessagePair } from './symbols.ts'
+import { WholeBody } from './whole-body.ts'
 
 const responseFinish = channel('http.server.response.finish')
 
@@ -54,8 +55,8 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
   isSettled = false
   isInHandler = true
   finishesOnReturn = false
-  /** A body that arrived with the head has been pushed to the request. */
-  #isBodyPushed = false
+  /** The reading of a request body that arrived with the head. */
+  #arrivedBody: WholeBody | undefined
   /** Bytes pushed beyond the request's high-water mark. The next read returns their credit. */
   #unconsumedBytes = 0
   /** The callback by which node's `end` emits 'finish'. */
@@ -80,10 +81,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
 
   /** Called by the request's `_read`. */
   readBody(): void {
-    if (this.exchange.bodyKind !== 2) {
-      this.#pushBody()
-      return
-    }
+    if (this.exchange.bodyKind !== 2) return this.#pushBody()
     const credit = this.#unconsumedBytes
     this.#unconsumedBytes = 0
     if (credit === 0) return
@@ -91,15 +89,16 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     this.exchange.consume(credit)
   }
 
-  /** Pushes a body that arrived with the head, or the end of an empty body, to the request. */
   #pushBody(): void {
     const { exchange, req } = this
-    if (this.#isBodyPushed || exchange.bodyKind === 2) return
-    this.#isBodyPushed = true
-    const isPushed = pushToFlowing(req, exchange.body)
-    if (!isPushed && exchange.body !== undefined) req.push(exchange.body)
-    req.complete = true
-    if (!isPushed) req.push(null)
+    if (exchange.bodyKind === 2) return
+    this.#arrivedBody ??= new WholeBody()
+    this.#arrivedBody.push(req, exchange.body)
+  }
+
+  onWholeBodyEnd(): void {
+    this.#arrivedBody ??= new WholeBody()
+    this.#arrivedBody.onJobsDone(this.req)
   }
 
   onData(chunk: Buffer): void {

@@ -2,9 +2,8 @@
  * Creates node's own `IncomingMessage` from an exchange and feeds it with the body. `_read` is
  * replaced once on node's prototype; for a request that is not ours it calls node's method.
  */
-import http from 'node:http'
 import type { Exchange } from '../../engine/exchange.ts'
-import type { NodeRequest, NodeRequestConstructor, ReadableState } from './internals.ts'
+import type { NodeRequest, NodeRequestConstructor } from './internals.ts'
 import { nodeMajor, requestPrototype } from './internals.ts'
 import { applyRootPath } from './root-path.ts'
 import type { ServerSocket } from './server-socket.ts'
@@ -62,48 +61,6 @@ export function installRequestMethods(): void {
  */
 export function isBodyRead({ _consuming, _readableState: state }: NodeRequest): boolean {
   return _consuming || state.resumeScheduled || state.readableListening
-}
-
-const originalPush = http.IncomingMessage.prototype.push
-
-/**
- * Pushes a whole body, or the end of an empty one, to a flowing stream within its `_read`. Returns
- * false if the stream is in another state. The stream looks at its buffer when `_read` returns, so
- * this saves two further ticks that `push` would schedule for nothing.
- */
-export function pushToFlowing(request: NodeRequest, body: Buffer | undefined): boolean {
-  const state = request._readableState
-  const isFlowing = state.flowing === true && state.reading && state.sync && state.length === 0
-  if (!isFlowing || state.decoder || request.push !== originalPush) return false
-  if (body !== undefined && body.length > 0) {
-    state.buffer.push(body)
-    state.length += body.length
-    // The end comes one tick later: an application that pauses on this body must not get 'end' yet.
-    // A stream that knows its end would also schedule two further looks at it.
-    process.nextTick(endFlowing, request, state)
-    return true
-  }
-  state.reading = false
-  state.ended = true
-  return true
-}
-
-/**
- * Ends a stream that got its whole body in the tick before, in the steps of node's `endReadableNT`.
- * If the stream has stopped flowing, or 'readable' has a listener, it pushes the end as node's
- * parser does.
- */
-function endFlowing(request: NodeRequest, state: ReadableState): void {
-  const isRead = state.flowing === true && state.length === 0 && !state.endEmitted
-  if (!isRead || state.destroyed || state.errored || request._events.readable !== undefined) {
-    request.push(null)
-    return
-  }
-  state.reading = false
-  state.ended = true
-  state.endEmitted = true
-  request.emit('end')
-  if (state.autoDestroy) request.destroy()
 }
 
 /**
