@@ -4,6 +4,13 @@ import type { Duplex } from 'node:stream'
 import { exchange, get, masked, RawClient, request, until } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
 
+/** The part of node's parser that programs look at. */
+interface Parser {
+  readonly incoming: unknown
+  readonly socket: unknown
+  free(): unknown
+}
+
 export const seldom: Scenarios = {
   'write callbacks run while res.socket is set': async ({ serve }) => {
     const log: unknown[] = []
@@ -31,6 +38,22 @@ export const seldom: Scenarios = {
     client.send('world')
     await client.untilClosed()
     await until(() => log.includes('close'))
+    return log
+  },
+  'socket.parser has the request in flight, and is freed when the socket closes': async ({
+    serve,
+  }) => {
+    const log: unknown[] = []
+    const port = await serve((req, res) => {
+      const socket: { parser?: Parser } = req.socket as object
+      const { parser } = socket
+      log.push(parser?.incoming === req, parser?.socket === req.socket, parser === socket.parser)
+      if (parser !== undefined) parser.free = () => log.push('free')
+      req.socket.on('close', () => log.push(socket.parser, parser?.socket, parser?.incoming))
+      res.end()
+    })
+    await exchange(port, get('/'))
+    await until(() => log.length >= 7)
     return log
   },
   'an empty write sends the head': async ({ serve }) => {

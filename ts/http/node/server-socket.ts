@@ -8,6 +8,7 @@ import type { Connection } from '../../engine/exchange.ts'
 import type { NodeResponse } from './internals.ts'
 import type { LazyStream } from './lazy-stream.ts'
 import type { RawResponse } from './raw-response.ts'
+import type { ShownParser } from './shown-parser.ts'
 import type {
   AttachedPair,
   kConnection,
@@ -38,6 +39,9 @@ export const kNoDelay: unique symbol = Symbol('monoceros.noDelay')
 /** The delay of the first keep-alive probe, as last set on the connection; -1 is off. */
 export const kKeepAliveSeconds: unique symbol = Symbol('monoceros.keepAliveSeconds')
 
+/** The parser that the socket shows, once the program has looked at it. */
+export const kParser: unique symbol = Symbol('monoceros.parser')
+
 /** The socket's timeout is that of the time between two requests. */
 export const kHasIdleTimeout: unique symbol = Symbol('monoceros.hasIdleTimeout')
 
@@ -59,6 +63,7 @@ export interface ServerSocket extends net.Socket, LazyStream {
   [kNoDelay]: boolean
   [kKeepAliveSeconds]: number
   [kHasIdleTimeout]: boolean
+  [kParser]: ShownParser | undefined
   _httpMessage: NodeResponse | null
   _hadError: boolean
   readonly _writableState: { readonly length: number; readonly ending: boolean }

@@ -4,6 +4,7 @@
  */
 
 import { kEndedBeforeResponse, type ServerSocket } from './server-socket.ts'
+import { releaseParser } from './shown-parser.ts'
 import { kMessagePair } from './symbols.ts'
 
 /**
@@ -38,4 +39,10 @@ function hasEndedResponse(socket: ServerSocket): boolean {
   if (socket[kEndedBeforeResponse]) return false
   if (_httpMessage?.writableEnded !== true || pair === undefined) return false
   return Reflect.get(_httpMessage, kMessagePair) === pair
+}
+
+/** Emits 'close' on a socket that has been destroyed. */
+export function emitClose(socket: ServerSocket, hadError: boolean): void {
+  releaseParser(socket)
+  socket.emit('close', hadError)
 }

@@ -26,12 +26,14 @@ import {
   kKeepAliveSeconds,
   kNoDelay,
   kOwner,
+  kParser,
   kRawResponse,
   kResetsOnClose,
   type ServerSocket,
   type SocketOwner,
 } from './server-socket.ts'
-import { deferUntilResponseSent, isEndDeferred, isResponseOpen } from './socket-end.ts'
+import { defineParser } from './shown-parser.ts'
+import { deferUntilResponseSent, emitClose, isEndDeferred, isResponseOpen } from './socket-end.ts'
 import {
   abortRequest,
   abortResponse,
@@ -78,6 +80,7 @@ Socket.prototype = Object.create(net.Socket.prototype, {
 
 const defineAccessor = accessorDefiner<ServerSocket>(Socket.prototype)
 defineLazyStream(defineAccessor, { kInstance: kConnection, initStream })
+defineParser(defineAccessor)
 
 /** The socket whose 'connection' event has not reached all listeners. */
 let announcing: ServerSocket | undefined
@@ -369,7 +372,6 @@ Object.assign(Socket.prototype, {
   [kLastResponseGiven]: false,
   connecting: false,
   allowHalfOpen: true,
-  parser: null,
   _parent: null,
   _handle: null,
   _hadError: false,
@@ -383,6 +385,7 @@ Object.assign(Socket.prototype, {
   [kNoDelay]: true,
   [kKeepAliveSeconds]: -1,
   [kHasIdleTimeout]: false,
+  [kParser]: undefined,
 })
 
 for (const [name, value] of Object.entries(methods)) {
@@ -393,8 +396,4 @@ function closeConnection(socket: ServerSocket): void {
   if (socket[kResetsOnClose]) socket[kConnection].reset()
   else if (socket[kMessagePair] === undefined && !socket[kTunnel]) socket[kConnection].end()
   else socket[kConnection].destroy()
-}
-
-function emitClose(socket: ServerSocket, hadError: boolean): void {
-  socket.emit('close', hadError)
 }
