@@ -1,5 +1,6 @@
 /** Every way in which an `http.Server` comes to listen, on the engine of this environment. */
 import http from 'node:http'
+import { getDefaultHighWaterMark } from 'node:stream'
 import { IoThread } from '../engine/native/io-thread.ts'
 import { REGISTER_SETTINGS } from '../engine/settings.ts'
 import type { ServerHandle, ServerInternals } from '../http/node/internals.ts'
@@ -70,7 +71,8 @@ let thread: IoThread | undefined
 function ioThread(): IoThread {
   if (thread !== undefined) return thread
   thread = new IoThread({
-    settings: REGISTER_SETTINGS,
+    // As on node, a longer write returns false.
+    settings: { ...REGISTER_SETTINGS, response_buffer_size: getDefaultHighWaterMark(false) },
     options: { announcesAtAccept: true },
     onIdle: () => {},
     onFault: (text) => process.stderr.write(`monoceros/register: ${text}\n`),

@@ -51,6 +51,18 @@ async function idle() {
   server.close()
 }
 
+/** A write beyond the high-water mark returns false, and 'drain' follows. */
+async function full() {
+  const server = http.createServer((_req, res) => {
+    console.log('write', res.write(Buffer.alloc(res.writableHighWaterMark + 1)))
+    res.once('drain', () => res.end())
+  })
+  const client = http.get({ port: await listen(server), host: '127.0.0.1', agent: false })
+  const [response] = await once(client, 'response')
+  await once(response.resume(), 'end')
+  server.close()
+}
+
 /** The process exits although a socket that nothing reads is open. */
 async function unreadUpgrade() {
   const server = http.createServer()
@@ -65,4 +77,4 @@ async function unreadUpgrade() {
   process.on('exit', () => console.log('exit'))
 }
 
-pause().then(idle).then(unreadUpgrade)
+pause().then(full).then(idle).then(unreadUpgrade)
