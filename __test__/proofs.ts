@@ -1,7 +1,6 @@
-// Each setting, signal and hook with the test that proves what its page states. docs/gunicorn.md
+// Each setting and signal with the test that proves what its page states. docs/gunicorn.md
 // names these tests, and __test__/docs/proofs.spec.ts checks that each exists.
 
-import type { HookName } from '../ts/hooks/table.ts'
 import type { RowName } from '../ts/settings/names.ts'
 import type { SignalName } from '../ts/signals.ts'
 
@@ -17,10 +16,7 @@ const LIMITS = `${ENGINE}/limits.rs`
 export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   config: proof('settings/file.spec.ts', 'is loaded, and loaded again after a change'),
   app: proof('worker/app.spec.ts', 'is split'),
-  app_args: proof(
-    `${P}/main-module.spec.ts`,
-    'process.argv has the arguments of the application',
-  ),
+  app_args: proof(`${P}/main-module.spec.ts`, 'process.argv has the arguments of the application'),
   bind: proof(`${P}/binds.spec.ts`, 'addresses come and go, the one that stays loses nothing'),
   listen_port: proof(
     `${P}/extra-listeners.spec.ts`,
@@ -380,29 +376,4 @@ export const SIGNAL_PROOFS: Record<SignalName, string> = {
   WINCH: STATES,
   CHLD: proof(`${P}/identity.spec.ts`, 'as process 1 of a container it reaps orphans'),
   ABRT: proof(`${P}/hooks.spec.ts`, 'worker_abort is called at ABRT, and the worker ends with 1'),
-}
-
-const HOOKS_SPEC = `${P}/hooks.spec.ts`
-const ORDER = proof(`${HOOKS_SPEC}`, 'hooks come in their order and in their process')
-
-export const HOOK_PROOFS: Record<HookName, string> = {
-  on_starting: ORDER,
-  on_reload: proof(`${HOOKS_SPEC}`, 'an exception in on_reload gives the reload up'),
-  when_ready: ORDER,
-  pre_fork: ORDER,
-  post_fork: ORDER,
-  post_worker_init: ORDER,
-  worker_int: ORDER,
-  worker_abort: proof(
-    `${HOOKS_SPEC}`,
-    'worker_abort is called at ABRT, and the worker ends with 1',
-  ),
-  pre_exec: proof(`${HOOKS_SPEC}`, 'pre_exec is called in the arbiter before a new one is started'),
-  pre_request: ORDER,
-  post_request: ORDER,
-  child_exit: ORDER,
-  worker_exit: ORDER,
-  nworkers_changed: ORDER,
-  on_exit: ORDER,
-  ssl_context: proof('tls/development.spec.ts', 'the hook ssl_context can add to the certificates'),
 }

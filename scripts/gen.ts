@@ -5,14 +5,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { HOOK_PROOFS } from '../__test__/hook-proofs.ts'
 import { LINE_PROOFS } from '../__test__/log-line-proofs.ts'
-import {
-  HOOK_PROOFS,
-  LATER_PROOF,
-  NONE_PROOF,
-  SETTING_PROOFS,
-  SIGNAL_PROOFS,
-} from '../__test__/proofs.ts'
+import { LATER_PROOF, NONE_PROOF, SETTING_PROOFS, SIGNAL_PROOFS } from '../__test__/proofs.ts'
 import { renderCommandRows } from '../ts/control/commands.ts'
 import { renderChecks } from '../ts/doctor/doctor-page.ts'
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'

@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { LOG_LINES } from '../../ts/log/log-lines.ts'
 import { ROWS } from '../../ts/settings/names.ts'
+import { HOOK_PROOFS } from '../hook-proofs.ts'
 import { LINE_PROOFS, UNPROVED_LINES } from '../log-line-proofs.ts'
-import { HOOK_PROOFS, LATER_PROOF, NONE_PROOF, SETTING_PROOFS, SIGNAL_PROOFS } from '../proofs.ts'
+import { LATER_PROOF, NONE_PROOF, SETTING_PROOFS, SIGNAL_PROOFS } from '../proofs.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 

@@ -11,7 +11,8 @@ import {
 } from '../../ts/settings/names.ts'
 import { defaultText, firstSentence } from '../../ts/settings/print.ts'
 import { SECTIONS } from '../../ts/settings/rows.ts'
-import { HOOK_PROOFS, SETTING_PROOFS } from '../proofs.ts'
+import { HOOK_PROOFS } from '../hook-proofs.ts'
+import { SETTING_PROOFS } from '../proofs.ts'
 import { DEFAULTS } from './defaults.ts'
 
 /** Every setting of Gunicorn 27.0.1, in the order of its documentation. */

@@ -1,6 +1,6 @@
 /**
- * Work that is done once a second: the process title, statsd gauges, TLS files, monitoring, orphaned
- * processes and connections of workers that have exited.
+ * Work that is done once a second: the process title, statsd gauges, TLS files, monitoring,
+ * orphaned processes and connections of workers that have exited.
  */
 
 import type { System } from '../process/system.ts'

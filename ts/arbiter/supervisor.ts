@@ -33,10 +33,7 @@ import { Workers } from './workers.ts'
 export interface SupervisorCallbacks {
   /** Returns whether the arbiter stops and no other arbiter serves. */
   isFinalShutdown(): boolean
-  /**
-   * Returns whether a reload tries its settings with this worker; its failure then fails the
-   * reload.
-   */
+  /** Returns whether a reload is tried with this worker, whose failure then fails the reload. */
   isTrial(worker: WorkerHandle): boolean
   onReady(worker: WorkerHandle): void
   onBootFailure(worker: WorkerHandle, failure: BootFailure): void
