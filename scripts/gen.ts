@@ -36,7 +36,11 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
   {
     path: 'docs/control.md',
     text: () =>
-      replaceList('docs/control.md', /(?<=\| --- \| --- \|\n)(?:\|.*\n)*/, renderCommandRows()),
+      replaceList(
+        'docs/control.md',
+        /(?<=\| command \| what it does \|\n\| --- \| --- \|\n)(?:\|.*\n)*/,
+        renderCommandRows(),
+      ),
   },
   {
     path: 'docs/doctor.md',

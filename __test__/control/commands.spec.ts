@@ -1,8 +1,8 @@
 // Each command of the control socket, on the real program.
 
-import { spawn } from 'node:child_process'
-import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { execFileSync, spawn } from 'node:child_process'
+import { chmodSync, existsSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import test from 'ava'
 
 import { COMMAND_NAMES } from '../../ts/control/commands.ts'
@@ -13,7 +13,7 @@ import type {
   StatusReport,
   WorkerReport,
 } from '../../ts/control/reports.ts'
-import { appSource, get, isAlive, startProgram, until } from '../process/program.ts'
+import { appSource, get, isAlive, startProgram, until, WITHOUT_ADDON } from '../process/program.ts'
 import { temporaryDirectory } from '../temporary.ts'
 import { MAIN, runMonoceros, startControlled } from './ctl.ts'
 
@@ -127,7 +127,7 @@ test.serial('logs prints what the arbiter has logged, and -f follows a file', as
   const program = startProgram(t, {
     files: { 'app.cjs': appSource('1') },
     args: ['app.cjs', '-b', '127.0.0.1:0', '--error-logfile', 'error.log', '-w', '1'],
-    env: { XDG_RUNTIME_DIR: runtime },
+    env: { XDG_RUNTIME_DIR: runtime, TMPDIR: runtime },
   })
   const tail = await until(async () => {
     const { out } = await runMonoceros(['ctl', 'logs'], { runtime })
@@ -135,7 +135,7 @@ test.serial('logs prints what the arbiter has logged, and -f follows a file', as
   }, 'the log')
   t.regex(tail, /Booting worker/)
   const follower = spawn(process.execPath, [MAIN, 'ctl', 'logs', '-f'], {
-    env: { ...process.env, NODE_OPTIONS: '', XDG_RUNTIME_DIR: runtime },
+    env: { ...process.env, NODE_OPTIONS: '', XDG_RUNTIME_DIR: runtime, TMPDIR: runtime },
   })
   t.teardown(() => follower.kill())
   let followed = ''
@@ -218,7 +218,7 @@ test.serial('the file of a dead instance is replaced, that of a live one never',
       ...['app.cjs', '-b', '127.0.0.1:0', '-w', '1', '--log-level', 'debug'],
       ...['--control-socket', socket, '--control-socket-mode', '0660'],
     ],
-    env: { XDG_RUNTIME_DIR: runtime },
+    env: { XDG_RUNTIME_DIR: runtime, TMPDIR: runtime },
   })
   const refused = startProgram(t, options(path))
   t.is(await refused.exited, 1)
@@ -234,6 +234,41 @@ test.serial('the file of a dead instance is replaced, that of a live one never',
   const file = startProgram(t, options(join(runtime, 'a-file')))
   t.is(await file.exited, 1)
   t.regex(file.log, /cannot be used: the file is not a socket/)
+})
+
+const testRoot = process.getuid?.() === 0 ? test.serial : test.serial.skip
+
+// Only root can start a process of another user.
+testRoot('another user cannot connect, wherever the file is', async (t) => {
+  const path = join(temporaryDirectory('control'), 'open.sock')
+  chmodSync(dirname(path), 0o777)
+  await startControlled(t, { args: ['--control-socket', path] })
+  const script = `require('node:net').connect(${JSON.stringify(path)})
+    .on('connect', () => process.exit(1)).on('error', ({ code }) => process.stdout.write(code))`
+  const code = execFileSync(process.execPath, ['-e', script], { uid: 65_534, cwd: '/' })
+  t.is(String(code), 'EACCES')
+})
+
+test.serial('without the addon, commands work and totals are not known', async (t) => {
+  const { files, env } = WITHOUT_ADDON
+  const { ctl, ask } = await startControlled(t, {
+    files: { ...files, 'app.cjs': appSource('1') },
+    env,
+  })
+  const stats: StatsReport = await ask('stats')
+  t.is(stats.totals, null)
+  t.regex((await ctl('stats')).out, /^requests +\d+, /m)
+  t.is((await ctl('scale 2')).status, 0)
+})
+
+test.serial('a suspended arbiter is reported', async (t) => {
+  const { program, ctl } = await startControlled(t)
+  program.signal('SIGSTOP')
+  const { status, err } = await ctl('status')
+  program.signal('SIGCONT')
+  t.is(status, 1)
+  t.regex(err, /has not answered within 2 s; is it suspended\?/)
+  t.is((await ctl('status')).status, 0)
 })
 
 test.serial('a reload moves the socket to another path, or turns it off', async (t) => {

@@ -46,7 +46,7 @@ export async function startControlled(
     files: { 'app.cjs': appSource('1') },
     args: serveArgs('auto', '-w', String(workers), ...args),
     ...options,
-    env: { ...options.env, XDG_RUNTIME_DIR: runtime },
+    env: { ...options.env, XDG_RUNTIME_DIR: runtime, TMPDIR: runtime },
   })
   await program.ready(workers)
   const ctl = (words: string, input = '') =>

@@ -42,7 +42,7 @@ testTerminal('top is live on a terminal', async (t) => {
   const { runtime } = await startControlled(t)
   const command = `${process.execPath} ${MAIN} ctl top`
   const child = spawn('/usr/bin/script', ['-qfec', command, '/dev/null'], {
-    env: { ...process.env, NODE_OPTIONS: '', XDG_RUNTIME_DIR: runtime },
+    env: { ...process.env, NODE_OPTIONS: '', XDG_RUNTIME_DIR: runtime, TMPDIR: runtime },
   })
   t.teardown(() => child.kill('SIGKILL'))
   let shown = ''

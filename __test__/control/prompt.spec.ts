@@ -29,7 +29,7 @@ testTerminal('the prompt completes words, colours answers and has a history', as
       env: {
         ...process.env,
         ...{ NODE_OPTIONS: '', NO_COLOR: '', TERM: 'xterm' },
-        ...{ XDG_RUNTIME_DIR: runtime, XDG_STATE_HOME: runtime },
+        ...{ XDG_RUNTIME_DIR: runtime, TMPDIR: runtime, XDG_STATE_HOME: runtime },
       },
     })
     t.teardown(() => child.kill('SIGKILL'))

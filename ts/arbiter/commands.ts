@@ -4,7 +4,7 @@
  */
 
 import { describeCommands } from '../control/commands.ts'
-import type { ControlAnswer, ControlCall } from '../control/protocol.ts'
+import { type ControlAnswer, type ControlCall, MAX_WAIT_MS } from '../control/protocol.ts'
 import type { ChangeReport } from '../control/reports.ts'
 import { assertNever } from '../errors.ts'
 import { logLine } from '../log/log-lines.ts'
@@ -34,8 +34,6 @@ interface PendingCall {
 }
 
 const SECOND_MS = 1_000
-/** A command is answered after this time at the latest. */
-const MAX_WAIT_MS = 3_600_000
 
 /** The commands of one arbiter. */
 export class Commands {

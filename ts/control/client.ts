@@ -3,7 +3,8 @@
 import { connect } from 'node:net'
 
 import { errorCode, system } from '../process/system.ts'
-import { type ControlAnswer, encodeLine, type ServerMessage } from './protocol.ts'
+import { isCommandName, rowOfCommand } from './commands.ts'
+import { type ControlAnswer, encodeLine, MAX_WAIT_MS, type ServerMessage } from './protocol.ts'
 
 /** A command and what to do while it runs. */
 export interface CommandRequest {
@@ -11,6 +12,8 @@ export interface CommandRequest {
   readonly args: readonly string[]
   /** Receives lines of the log before the answer. */
   readonly onLines?: (lines: readonly string[]) => void
+  /** Time limit of the answer; by default that of the command. */
+  readonly limitMs?: number
   /** Ends the wait for the answer. */
   readonly signal?: AbortSignal
 }
@@ -23,6 +26,8 @@ export interface ConnectionFailure {
   readonly code: string
 }
 
+/** Time limit of a command that changes nothing. */
+const QUICK_ANSWER_MS = 10_000
 const RETRY_MS = 100
 /** How long a server with too many connections is asked again. */
 const MAX_BUSY_MS = 5_000
@@ -46,23 +51,37 @@ function isFull(code: string): boolean {
   return code === 'EAGAIN'
 }
 
+function findLimitMs(command: string): number {
+  const changes = isCommandName(command) && rowOfCommand(command).changes
+  return changes ? MAX_WAIT_MS + QUICK_ANSWER_MS : QUICK_ANSWER_MS
+}
+
 function exchange(
   path: string,
-  { command, args, onLines, signal }: CommandRequest,
+  { command, args, onLines, signal, limitMs = findLimitMs(command) }: CommandRequest,
 ): Promise<ControlAnswer | ConnectionFailure> {
   return new Promise((done) => {
     const socket = connect(path)
     let text = ''
     const finish = (answer: ControlAnswer | ConnectionFailure) => {
       signal?.removeEventListener('abort', stop)
+      cancelLimit()
       socket.destroy()
       done(answer)
     }
+    // The arbiter may be suspended, or blocked in a hook.
+    let cancelLimit = system.after(limitMs, () => {
+      const error = `the server has not answered within ${limitMs / 1_000} s`
+      finish({ ok: false, error, code: 'ETIMEDOUT' })
+    })
     const stop = () => finish({ ok: true, data: null })
     const receive = (line: string) => {
       const message: ServerMessage = JSON.parse(line)
-      if ('lines' in message) onLines?.(message.lines)
-      else finish(message)
+      if (!('lines' in message)) return finish(message)
+      // The log can be followed without a limit.
+      cancelLimit()
+      cancelLimit = () => {}
+      onLines?.(message.lines)
     }
     signal?.addEventListener('abort', stop)
     socket.setEncoding('utf8')

@@ -36,6 +36,8 @@ export interface ControlCall {
   answer(answer: ControlAnswer): void
 }
 
+/** A command is answered after this time at the latest. */
+export const MAX_WAIT_MS = 3_600_000
 /** Maximum length of a request, in characters. */
 export const MAX_REQUEST_LENGTH = 4_096
 /** Maximum number of connections. */

@@ -52,6 +52,20 @@ export function formatPairs(
     .join('')
 }
 
+/** Returns names with a text each; the text of a long name is on the next line. */
+export function formatEntries(
+  entries: readonly (readonly [name: string, text: string])[],
+  nameColumns: number,
+): string {
+  return entries
+    .map(([name, text]) => {
+      const isShort = name.length < nameColumns - 1
+      const head = isShort ? name.padEnd(nameColumns) : `${name}\n${' '.repeat(nameColumns)}`
+      return `${head}${text}\n`
+    })
+    .join('')
+}
+
 /** Shortens a line to a number of columns. */
 export function cutLine(line: string, columns: number): string {
   return line.length <= columns ? line : `${line.slice(0, columns - 1)}…`

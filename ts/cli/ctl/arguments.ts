@@ -2,6 +2,7 @@
 
 import { describeCommands } from '../../control/commands.ts'
 import { monocerosError } from '../../errors.ts'
+import { formatEntries } from '../../text/format.ts'
 import type { InstanceChoice } from './instances.ts'
 
 /** The arguments, parsed. */
@@ -92,26 +93,21 @@ export function parseCtlArguments(argv: readonly string[]): CtlArguments {
 
 /** Returns the text of `monoceros ctl --help`. */
 export function ctlHelpText(): string {
-  const entry = (left: string, doc: string) => {
-    const head = `  ${left}`
-    return head.length < COMMAND_COLUMNS - 1
-      ? `${head.padEnd(COMMAND_COLUMNS)}${doc}\n`
-      : `${head}\n${' '.repeat(COMMAND_COLUMNS)}${doc}\n`
-  }
-  const options = Object.values<CtlOption>(CTL_OPTIONS).map(({ short, long, value, doc }) =>
-    entry(`${short}, ${long}${value === undefined ? '' : ` ${value}`}`, doc),
+  const options = Object.values<CtlOption>(CTL_OPTIONS).map(
+    ({ short, long, value, doc }) =>
+      [`  ${short}, ${long}${value === undefined ? '' : ` ${value}`}`, doc] as const,
   )
-  const commands = describeCommands().map(({ command, doc }) => entry(command, doc))
-  const own = Object.entries(CLIENT_COMMANDS).map(([name, { usage, doc }]) =>
-    entry(`${name} ${usage}`.trim(), doc),
+  const commands = describeCommands().map(({ command, doc }) => [`  ${command}`, doc] as const)
+  const own = Object.entries(CLIENT_COMMANDS).map(
+    ([name, { usage, doc }]) => [`  ${name} ${usage}`.trimEnd(), doc] as const,
   )
   return [
     'Usage: monoceros ctl [OPTIONS] [COMMAND]\n\n',
     'Controls a running server. Without a command it is a prompt.\n\n',
-    ...options,
+    formatEntries(options, COMMAND_COLUMNS),
     '\nCommands:\n',
-    ...commands,
+    formatEntries(commands, COMMAND_COLUMNS),
     '\nCommands without a server:\n',
-    ...own,
+    formatEntries(own, COMMAND_COLUMNS),
   ].join('')
 }

@@ -18,6 +18,7 @@ import {
   escapeControls,
   formatBytes,
   formatDuration,
+  formatEntries,
   formatPairs,
   formatTable,
   type Style,
@@ -44,6 +45,8 @@ interface CommandData {
   readonly logs: null
   readonly help: readonly { readonly command: string; readonly doc: string }[]
 }
+
+const HELP_COLUMNS = 19
 
 type Formatter<Name extends CommandName> = (data: CommandData[Name], style: Style) => string
 
@@ -195,9 +198,9 @@ function formatFile({ message, bytes }: FileReport): string {
   return `${escapeControls(message)} (${formatBytes(bytes)})\n`
 }
 
-function formatHelp(commands: CommandData['help'], style: Style): string {
-  return formatPairs(
+function formatHelp(commands: CommandData['help']): string {
+  return formatEntries(
     commands.map(({ command, doc }) => [command, doc] as const),
-    style,
+    HELP_COLUMNS,
   )
 }

@@ -24,24 +24,37 @@ const ANSWER_MS = 2_000
 
 /** Lists the instances that answer, the oldest first. */
 export async function listInstances(env: NodeJS.ProcessEnv): Promise<Instance[]> {
+  return (await askAll(env)).answering
+}
+
+async function askAll(
+  env: NodeJS.ProcessEnv,
+): Promise<{ readonly answering: Instance[]; readonly silentPaths: string[] }> {
   const paths = listControlDirectories(env).flatMap(listSockets)
   const found = await Promise.all(paths.map(askStatus))
-  return found
-    .filter((one) => one !== undefined)
+  const answering = found
+    .flatMap(({ path, status }) => (status === undefined ? [] : [{ path, status }]))
     .sort((a, b) => b.status.uptime - a.status.uptime || a.status.pid - b.status.pid)
+  const silentPaths = found.filter(({ isSilent }) => isSilent).map(({ path }) => path)
+  return { answering, silentPaths }
 }
 
 /** Returns the path of the chosen socket, or of the only one. Throws if several match, or none. */
 export async function findSocket(env: NodeJS.ProcessEnv, choice: InstanceChoice): Promise<string> {
   if (choice.socket !== undefined) return choice.socket
-  const all = await listInstances(env)
+  const { answering, silentPaths } = await askAll(env)
   const { instance } = choice
-  const matching = all.filter(
+  const matching = answering.filter(
     ({ status: { pid, name } }) =>
       instance === undefined || String(pid) === instance || name === instance,
   )
   const [first, second] = matching
   if (first === undefined) {
+    const [silent] = silentPaths
+    if (silent !== undefined) {
+      const problem = `the server has not answered within ${ANSWER_MS / 1_000} s; is it suspended?`
+      throw monocerosError('ERR_CONTROL_CONNECT', silent, problem)
+    }
     const where = listControlDirectories(env).join(' and ')
     throw monocerosError('ERR_CONTROL_NONE', instance, where)
   }
@@ -50,11 +63,18 @@ export async function findSocket(env: NodeJS.ProcessEnv, choice: InstanceChoice)
   throw monocerosError('ERR_CONTROL_SEVERAL', list.join('\n'))
 }
 
-async function askStatus(path: string): Promise<Instance | undefined> {
-  const signal = AbortSignal.timeout(ANSWER_MS)
-  const answer = await sendCommand(path, { command: 'status', args: [], signal })
-  if (!answer.ok || !isStatus(answer.data)) return undefined
-  return { path, status: answer.data }
+/** What one socket has answered. */
+interface Asked {
+  readonly path: string
+  readonly status?: StatusReport
+  /** True if a process listens and does not answer. */
+  readonly isSilent: boolean
+}
+
+async function askStatus(path: string): Promise<Asked> {
+  const answer = await sendCommand(path, { command: 'status', args: [], limitMs: ANSWER_MS })
+  if (answer.ok && isStatus(answer.data)) return { path, status: answer.data, isSilent: false }
+  return { path, isSilent: 'code' in answer && answer.code === 'ETIMEDOUT' }
 }
 
 function isStatus(data: unknown): data is StatusReport {

@@ -58,6 +58,7 @@ function connectionError(
     ECONNREFUSED: 'no server listens there; is it running?',
     EACCES: 'it belongs to another user; run this command as that user',
     EAGAIN: 'the server has too many connections',
+    ETIMEDOUT: `${error}; its arbiter may be suspended`,
   }
   return monocerosError('ERR_CONTROL_CONNECT', path, reasons[code] ?? error)
 }
