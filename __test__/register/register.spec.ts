@@ -41,6 +41,7 @@ const programs: Readonly<Record<string, string>> = {
   'last-requests': 'requests beyond maxRequestsPerSocket are dropped, and the connection times out',
   unread: 'an unread body is discarded, and the connection continues to serve',
   refused: "a malformed request is refused with Node's response or the program's",
+  'faulty-body': 'the program sees a request before a fault in its body',
   sockets: 'resets and socket options reach the kernel',
   'socket-events':
     'a socket pauses, times out while it is idle and lets the process exit as on Node',

@@ -155,8 +155,6 @@ export declare class Scoreboard {
   beat(slot: number): void
   /** Reads the values of a slot. */
   read(slot: number): SlotView
-  /** Returns the completed requests of a slot, or with 0 those of all workers so far. */
-  responses(slot: number): Responses
   /** Returns the sum of the counters of all running workers and all released slots. */
   totals(): Totals
   /**
@@ -291,16 +289,6 @@ export declare function reapZombie(pid: number): boolean
  * has refused.
  */
 export declare function requestDescriptor(socket: number, request: string, id: number, limit: number): number | null
-
-/** Completed requests of a worker by status and by duration. */
-export interface Responses {
-  /** Number of completed requests by class of status, 1xx to 5xx. */
-  status: Array<number>
-  /** Sum of the times from the head of a request to the end of its response, in microseconds. */
-  latencySumUs: number
-  /** Numbers of requests by duration, as in the totals. */
-  latencyBuckets: Array<number>
-}
 
 /**
  * Responds to the request `id` of the process at the other end of a socket pair. The response

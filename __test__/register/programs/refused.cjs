@@ -43,6 +43,9 @@ const REQUESTS = {
   'a length and a transfer coding': [
     'POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
   ],
+  'two hosts and two types of content': [
+    `${get}Host: y\r\nContent-Type: a\r\nContent-Type: b\r\nConnection: close\r\n\r\n`,
+  ],
   'an incomplete head': [get],
   'a connection without a request': [],
   'empty lines between requests': [

@@ -259,12 +259,15 @@ impl KnownFields {
         // The length excludes nearly all other names without a comparison.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
+                if self.accepts_any_host {
+                    // Node takes the first.
+                    self.host_index.get_or_insert(index);
+                    return Ok(());
+                }
                 if self.host_index.replace(index).is_some() {
                     return Err(Refusal::BadHost);
                 }
-                if !self.accepts_any_host {
-                    check_host(value)?;
-                }
+                check_host(value)?;
             }
             6 if name.eq_ignore_ascii_case(b"accept") => self.accept = Some(span),
             6 if name.eq_ignore_ascii_case(b"expect") => self.has_expect = true,
@@ -284,7 +287,7 @@ impl KnownFields {
             12 if name.eq_ignore_ascii_case(b"content-type") => {
                 // Parsers would take different ones, as with `Host` (RFC 9110 section 5.3).
                 self.content_type_count += 1;
-                if self.content_type_count > 1 {
+                if self.content_type_count > 1 && !self.accepts_any_host {
                     return Err(Refusal::BadField);
                 }
             }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use super::{Connection, Turn};
 use crate::buffers::sizes::READ_AHEAD;
+use crate::exchange::request_head::Framing;
 use crate::guard::{Progress, Refusal};
 
 impl Connection {
@@ -194,7 +195,14 @@ impl Connection {
                         let peer = shared.peer.get();
                         self.destination = affinity.destination_of(&head, &message.head, peer);
                     }
-                    if self.guard.is_complete() || head.is_upgrade || self.destination.is_some() {
+                    // On Node, the program sees the request before a fault in its body.
+                    let is_dispatched_first =
+                        limits.node_compatible && head.framing == Framing::Chunked;
+                    if self.guard.is_complete()
+                        || head.is_upgrade
+                        || is_dispatched_first
+                        || self.destination.is_some()
+                    {
                         break;
                     }
                 }
