@@ -23,6 +23,10 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   ),
   listening: proof(`${P}/systemd.spec.ts`, 'serves the socket of systemd instead of bind'),
   servingMetrics: proof(`${P}/metrics.spec.ts`, 'the page counts requests, in both formats'),
+  appMetricsFailed: proof(
+    `${P}/app-metrics.spec.ts`,
+    'a registry that fails is logged once, and the page has the rest',
+  ),
   stopDelayed: proof(`${P}/health.spec.ts`, 'drain_delay fails readiness before the stop'),
   usingEngine: proof(
     `${P}/blocked.spec.ts`,

@@ -32,7 +32,13 @@ const DIST_SOURCES = ['ts', 'tsconfig.json', 'scripts/build.ts']
  */
 const ENTRY_SETS: readonly EntrySet[] = [
   { entries: ['cli/main', 'index'], chunks: 'shared' },
-  { entries: ['worker/main', 'worker/watcher-thread', 'register/register'], chunks: 'shared' },
+  {
+    entries: [
+      ...['worker/main', 'worker/watcher-thread', 'register/register'],
+      'metrics/registries',
+    ],
+    chunks: 'shared',
+  },
   // For benchmarks of single modules. The package does not contain them.
   {
     entries: [

@@ -5,6 +5,7 @@
 
 import type { HookName } from './hooks/table.ts'
 import type { CollectorAddresses } from './log/collectors.ts'
+import type { ApplicationMetric } from './metrics/application-report.ts'
 import type { RuntimeReport } from './metrics/worker-report.ts'
 import type { Config } from './settings/config.ts'
 import type { SignalName } from './signals.ts'
@@ -203,7 +204,12 @@ export type WorkerMessage =
       readonly failure?: string
     }
   /** The reply to `collectMetrics`. */
-  | { readonly type: 'metrics'; readonly runtime: RuntimeReport }
+  | {
+      readonly type: 'metrics'
+      readonly runtime: RuntimeReport
+      /** Undefined without a registry, and if the registry did not answer in time. */
+      readonly application?: readonly ApplicationMetric[]
+    }
   /** The answer to `diagnose`. */
   | { readonly type: 'diagnosed'; readonly id: number; readonly result: DiagnosisResult }
   /** The event loop turns. Sent only where the counters are not in the shared page. */

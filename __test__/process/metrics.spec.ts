@@ -154,7 +154,7 @@ testNative('counters never decrease, over reloads, a killed worker and an upgrad
   process.kill(Number(newer), 'SIGTERM')
 })
 
-const IS_COUNTER = /_(?:total|count|bucket|sum)\b/
+const IS_COUNTER = /^(?:http|monoceros|process)_\w+_(?:total|count|bucket|sum)\b/
 const COUNT_OF_200 = /_duration_seconds_count\{http_request.*status_code="200"/
 
 test.serial('only GET and HEAD, and only the pages', async (t) => {

@@ -46,6 +46,10 @@ export const LOG_LINES = {
     'Listening at: ADDRESSES (PID)',
   ),
   servingMetrics: arbiter('info', (address: string) => `Metrics at: ${address}`),
+  appMetricsFailed: worker(
+    'warning',
+    (problem: string) => `Cannot collect the metrics of the application: ${problem}`,
+  ),
   stopDelayed: arbiter(
     'info',
     (delay: string) => `Readiness fails from now on; stopping in ${delay} (drain_delay)`,

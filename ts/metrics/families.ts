@@ -1,5 +1,6 @@
 /** Metric families: a metric with its samples, as the page shows it. */
 
+import { formatBound } from './page.ts'
 import { METRICS, type MetricKey, type MetricRow } from './table.ts'
 
 /** The labels of a sample, in the order of the page. */
@@ -7,7 +8,10 @@ export type Labels = Readonly<Record<string, string | number>>
 
 /** One line of the page. */
 export interface Sample {
-  /** What follows the name of the family, such as `_bucket`. */
+  /**
+   * What follows the name of the family, such as `_bucket`. The labels of an application's sample
+   * are part of it.
+   */
   readonly suffix: string
   readonly labels: Labels
   readonly value: number
@@ -57,9 +61,4 @@ export function histogramSamples(
     { suffix: '_sum', labels, value: sum },
     { suffix: '_count', labels, value: count },
   ]
-}
-
-/** Formats a bound as OpenMetrics wants it: a floating-point number, as in `le="1.0"`. */
-function formatBound(bound: number): string {
-  return Number.isInteger(bound) && Math.abs(bound) < 1e15 ? `${bound}.0` : String(bound)
 }

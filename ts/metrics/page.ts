@@ -3,7 +3,7 @@
  * clients that accept it.
  */
 
-import type { Family, Labels, Sample } from './families.ts'
+import type { Family, Sample } from './families.ts'
 
 /** A format of the page. */
 export type PageFormat = 'prometheus' | 'openmetrics'
@@ -48,27 +48,34 @@ function qualityOf(list: string | undefined, token: string): number {
 function renderFamily({ name, kind, unit, help, samples }: Family, format: PageFormat): string {
   const isOpen = format === 'openmetrics'
   // In the older format the family of a counter has the name of its samples.
-  const shown = !isOpen && kind === 'counter' ? `${name}${samples[0]?.suffix ?? ''}` : name
+  const hasTotal = kind === 'counter' && samples[0]?.suffix.startsWith('_total') === true
+  const shown = !isOpen && hasTotal ? `${name}_total` : name
+  // A counter of the application may lack the suffix, which OpenMetrics requires.
+  const sampleName = isOpen && kind === 'counter' && !hasTotal ? `${name}_total` : name
   const type = !isOpen && kind === 'unknown' ? 'untyped' : kind
   const lines = [
     `# HELP ${shown} ${escapeHelp(help, isOpen)}`,
     `# TYPE ${shown} ${type}`,
     ...(isOpen && unit !== undefined ? [`# UNIT ${shown} ${unit}`] : []),
-    ...samples.map((sample) => renderSample(name, sample)),
+    ...samples.map((sample) => renderSample(sampleName, sample)),
   ]
   return `${lines.join('\n')}\n`
 }
 
 function renderSample(name: string, { suffix, labels, value }: Sample): string {
-  return `${name}${suffix}${renderLabels(labels)} ${formatValue(value)}`
+  return `${name}${suffix}${formatLabels(Object.entries(labels))} ${formatValue(value)}`
 }
 
-function renderLabels(labels: Labels): string {
-  let text = ''
-  for (const name in labels) {
-    text += `${text === '' ? '{' : ','}${name}="${escapeLabel(String(labels[name]))}"`
-  }
-  return text === '' ? '' : `${text}}`
+/** Renders labels in braces; nothing without labels. */
+export function formatLabels(labels: readonly (readonly [string, string | number])[]): string {
+  if (labels.length === 0) return ''
+  const shown = labels.map(([name, value]) => `${name}="${escapeLabel(String(value))}"`)
+  return `{${shown.join(',')}}`
+}
+
+/** Formats a bound as OpenMetrics wants it: a floating-point number, as in `le="1.0"`. */
+export function formatBound(bound: number): string {
+  return Number.isInteger(bound) && Math.abs(bound) < 1e15 ? `${bound}.0` : String(bound)
 }
 
 function formatValue(value: number): string {

@@ -1,18 +1,28 @@
 /** Replies to the arbiter's requests for metrics. No state of the worker's life matters to them. */
 
+import { logLine } from '../log/log-lines.ts'
+import type { ApplicationMetric } from '../metrics/application-report.ts'
 import type { RuntimeReporter } from '../metrics/worker-report.ts'
 import type { System } from '../process/system.ts'
 import type { Channel } from './channel.ts'
+import type { WorkerParts } from './parts.ts'
+
+/** Longer than a scrape waits: a registry may call functions of the application that hang. */
+const MAX_COLLECTION_MS = 1_000
 
 /** Sends reports to the arbiter. */
 export class MetricsReporter {
   readonly #system: System
   readonly #channel: Channel
+  readonly #parts: WorkerParts
   #runtime: Promise<RuntimeReporter> | undefined
+  #isCollecting = false
+  #hasWarned = false
 
-  constructor(system: System, channel: Channel) {
+  constructor(system: System, channel: Channel, parts: WorkerParts) {
     this.#system = system
     this.#channel = channel
+    this.#parts = parts
   }
 
   report(): void {
@@ -21,7 +31,37 @@ export class MetricsReporter {
       ({ RuntimeReporter }) => new RuntimeReporter(this.#system),
     )
     void this.#runtime.then((reporter) =>
-      reporter.report((runtime) => this.#channel.send({ type: 'metrics', runtime })),
+      reporter.report(async (runtime) => {
+        const application = await this.#collectInTime()
+        this.#channel.send({
+          type: 'metrics',
+          runtime,
+          ...(application === undefined ? {} : { application }),
+        })
+      }),
     )
+  }
+
+  /** One collection at a time: a registry that hangs must not be asked again and again. */
+  async #collectInTime(): Promise<readonly ApplicationMetric[] | undefined> {
+    if (this.#isCollecting) return undefined
+    this.#isCollecting = true
+    const collected = this.#collect().finally(() => {
+      this.#isCollecting = false
+    })
+    return Promise.race([collected, this.#system.sleep(MAX_COLLECTION_MS).then(() => undefined)])
+  }
+
+  async #collect(): Promise<readonly ApplicationMetric[] | undefined> {
+    try {
+      const { collectApplicationMetrics } = await import('../metrics/application-report.ts')
+      return await collectApplicationMetrics()
+    } catch (error) {
+      const { log } = this.#parts
+      const problem = error instanceof Error ? error.message : String(error)
+      if (!this.#hasWarned && log !== undefined) logLine(log, 'appMetricsFailed', problem)
+      this.#hasWarned = true
+      return undefined
+    }
   }
 }

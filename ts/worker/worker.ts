@@ -60,7 +60,7 @@ export class Worker {
       this.#system.onSignal(signal, () => this.#pushSignal(signal))
     }
     this.#channel.onClose(() => this.#queue.push({ type: 'orphaned' }))
-    const reporter = new MetricsReporter(this.#system, this.#channel)
+    const reporter = new MetricsReporter(this.#system, this.#channel, this.#parts)
     this.#channel.onMessage((message) => {
       if (message.type === 'collectMetrics') reporter.report()
       else if (message.type === 'announceStop') this.#parts.engine?.announceStop?.()

@@ -95,6 +95,7 @@ export class Monitoring {
     this.publishState()
     if (this.#server === undefined) return
     this.#counters.readUsage(this.#sources.workers.list())
+    this.#reports.askNewWorkers()
   }
 
   /** Begins the stop: readiness fails. Returns whether the stop has to wait for `drain_delay`. */

@@ -87,7 +87,10 @@ export class Pages {
       ...(metrics === undefined ? [] : [this.#idleConnections(workers, metrics, options)]),
       ...(isNative ? [this.#acceptedConnections(), this.#backlog()] : []),
     ]
-    const merged = mergeFamilies(families)
+    const own = this.#sources.reports.applicationFamilies()
+    // A metric of the application replaces that of the server with the same name.
+    const names = new Set(own.map(({ name }) => name))
+    const merged = [...mergeFamilies(families).filter(({ name }) => !names.has(name)), ...own]
     const positions = new Map(Object.values(METRICS).map(({ name }, index) => [name, index]))
     const positionOf = ({ name }: Family) => positions.get(name as never) ?? positions.size
     return merged.sort((a, b) => positionOf(a) - positionOf(b))

@@ -4,6 +4,8 @@
  */
 
 import type { WorkerMessage } from '../../messages.ts'
+import { ApplicationTotals } from '../../metrics/application-families.ts'
+import type { Family } from '../../metrics/families.ts'
 import type { System } from '../../process/system.ts'
 import type { ArbiterScoreboard } from '../../scoreboard/board.ts'
 import type { WorkerHandle } from '../worker-handle.ts'
@@ -12,7 +14,9 @@ import type { Workers } from '../workers.ts'
 /** A worker's report. */
 export type WorkerReport = Extract<WorkerMessage, { type: 'metrics' }>
 
-/** How long a scrape waits for workers. */
+/** How long a scrape waits for workers whose applications have metrics of their own. */
+const MAX_APPLICATION_WAIT_MS = 300
+/** How long it waits for the others, which report only the state of Node.js. */
 const MAX_WAIT_MS = 10
 /** Heartbeats are due each second: a worker that is silent for longer does not answer now. */
 const MAX_SILENCE_MS = 1_500
@@ -23,6 +27,7 @@ export class WorkerReports {
   readonly #scoreboard: ArbiterScoreboard
   readonly #workers: Workers
   readonly #reports = new Map<WorkerHandle, WorkerReport>()
+  readonly #totals = new ApplicationTotals()
   readonly #awaited = new Set<WorkerHandle>()
   #collection: Promise<void> | undefined
   #finish = (): void => {}
@@ -49,13 +54,38 @@ export class WorkerReports {
   }
 
   handleReport(worker: WorkerHandle, report: WorkerReport): void {
-    this.#reports.set(worker, report)
+    // A registry that did not answer in time contributes what it had before.
+    const application = report.application ?? this.#reports.get(worker)?.application
+    this.#reports.set(worker, application === undefined ? report : { ...report, application })
     this.#settle(worker)
   }
 
   handleExit(worker: WorkerHandle): void {
+    const application = this.#reports.get(worker)?.application
+    if (application !== undefined) this.#totals.keep(application)
     this.#reports.delete(worker)
     this.#settle(worker)
+  }
+
+  /** Returns the families of the application, as the workers reported them last. */
+  applicationFamilies(): Family[] {
+    const reports = [...this.#reports.values()].flatMap(({ application }) =>
+      application === undefined ? [] : [application],
+    )
+    return this.#totals.families(reports)
+  }
+
+  /** Asks the workers that have not reported yet whether their applications have metrics. */
+  askNewWorkers(): void {
+    for (const worker of this.#workers.list()) {
+      if (worker.state === 'serving' && !this.#reports.has(worker))
+        worker.child.send({ type: 'collectMetrics' })
+    }
+  }
+
+  get #waitMs(): number {
+    const hasOwn = [...this.#reports.values()].some(({ application }) => application !== undefined)
+    return hasOwn ? MAX_APPLICATION_WAIT_MS : MAX_WAIT_MS
   }
 
   async #collect(): Promise<void> {
@@ -68,7 +98,7 @@ export class WorkerReports {
     }
     if (this.#awaited.size === 0) return
     await new Promise<void>((done) => {
-      const cancel = this.#system.after(MAX_WAIT_MS, done)
+      const cancel = this.#system.after(this.#waitMs, done)
       this.#finish = () => {
         cancel()
         done()
