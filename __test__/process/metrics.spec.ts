@@ -137,6 +137,7 @@ testNative('counters never decrease, over reloads, a killed worker and an upgrad
   await program.line(/Worker ready/)
   await check('KILL')
   t.is(before.get('monoceros_worker_restarts_total{reason="crash"}'), 1)
+  t.is(before.get('monoceros_worker_restarts_total{reason="reload"}'), 4)
   program.signal('SIGUSR2')
   const [, newer = ''] = await program.line(/Starting a new arbiter \(pid: (\d+)\)/)
   t.teardown(() => process.kill(Number(newer), 'SIGKILL'))

@@ -146,7 +146,8 @@ export class Supervisor {
         worker.bootFailure ??= { message: message.message, exitStatus: message.exitStatus }
         return this.applyEvent(worker, 'bootFailed')
       case 'signaled':
-        worker.stopSignal = message.signal
+        // A worker reports the arbiter's TERM too.
+        if (worker.stoppingSinceMs === undefined) worker.stopSignal = message.signal
         return this.applyEvent(worker, 'signaled')
       case 'listen':
         return this.#extraListeners.handleListen(worker, message.id, message)
