@@ -4,6 +4,7 @@
 
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -49,6 +50,9 @@ const ENTRY_SETS: readonly EntrySet[] = [
     chunks: 'parts',
   },
 ]
+
+/** The parts of the status page, which the arbiter reads when it is first requested. */
+const STATUS_PAGE = 'ts/metrics/status-page'
 
 interface EntrySet {
   readonly entries: readonly string[]
@@ -152,6 +156,7 @@ async function buildDist(isDevelopment: boolean): Promise<boolean> {
 
   removeModules()
   for (const set of ENTRY_SETS) await bundleModules(set)
+  cpSync(join(ROOT, STATUS_PAGE), join(ROOT, 'dist/metrics/status-page'), { recursive: true })
   // The compiler does not copy `.d.cts` sources, but emitted declarations import this one.
   const declarations = join(ROOT, 'ts/native/binding.d.cts')
   if (existsSync(declarations)) {

@@ -160,7 +160,7 @@ const COUNT_OF_200 = /_duration_seconds_count\{http_request.*status_code="200"/
 
 test.serial('only GET and HEAD, and only the pages', async (t) => {
   const { port } = await start(t, 'auto')
-  t.is((await get({ port, path: '/' })).status, 404)
+  t.is((await get({ port, path: '/other' })).status, 404)
   const post = await get({ port, path: '/metrics', method: 'POST' })
   t.deepEqual([post.status, post.headers.allow], [405, 'GET, HEAD'])
   const head = await get({ port, path: '/metrics', method: 'HEAD' })

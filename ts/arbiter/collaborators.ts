@@ -64,7 +64,7 @@ export function createCollaborators(
       monitoring.applyGeneration(generation)
       callbacks.onCurrentChanged(generation, previous)
     },
-    onReloadEnded: (outcome) => monitoring.recordReload(outcome),
+    onReloadEnded: (outcome) => monitoring.recordReload(outcome, rollout.reloads.lastError),
     system,
     ownsSocketFiles: () => !upgrade.sharesSockets,
   })

@@ -209,11 +209,11 @@ export class Rollout {
 
   #abandon(why: string): void {
     logLine(this.#dependencies.log, 'reloadFailed')
-    this.#dependencies.onReloadEnded('failed')
     this.#stage = undefined
     this.#reloads.failedCount += 1
     this.#reloads.lastOutcome = 'failed'
     this.#reloads.lastError = why
+    this.#dependencies.onReloadEnded('failed')
   }
 
   #closeListeners(generation: Generation, kept: Generation | undefined): void {

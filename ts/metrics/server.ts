@@ -22,6 +22,8 @@ export interface Page {
   readonly status: 200 | 404 | 503
   readonly contentType: string
   readonly body: string
+  /** Further fields of the head. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Creates the response to a request. */
@@ -115,6 +117,8 @@ async function respond(
     'Cache-Control': 'no-store',
     ...(isCompressed ? { 'Content-Encoding': 'gzip' } : {}),
     Vary: 'Accept, Accept-Encoding',
+    'X-Content-Type-Options': 'nosniff',
+    ...page.headers,
   })
   response.end(isHead ? undefined : body)
 }

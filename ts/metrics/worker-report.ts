@@ -1,6 +1,5 @@
 /** What a worker reports for a scrape: the state of its Node.js. */
 
-import type { EventLoopUtilization } from 'node:perf_hooks'
 import { memoryUsage } from 'node:process'
 
 import type { System } from '../process/system.ts'
@@ -13,14 +12,14 @@ export interface RuntimeReport {
   readonly activeResources: number
   /** How long the event loop needed for its next turn. */
   readonly lagSeconds: number
-  /** Share of time in which the event loop was busy since the last report, from 0 to 1. */
-  readonly utilization: number
+  /** Time in which the event loop was busy, and in which it waited, since its start. */
+  readonly activeMs: number
+  readonly idleMs: number
 }
 
 /** Reports about this process. */
 export class RuntimeReporter {
   readonly #system: System
-  #before: EventLoopUtilization | undefined
 
   constructor(system: System) {
     this.#system = system
@@ -31,13 +30,11 @@ export class RuntimeReporter {
     const startedAtMs = this.#system.now()
     setImmediate(() => {
       const lagSeconds = (this.#system.now() - startedAtMs) / 1_000
-      const now = performance.eventLoopUtilization()
-      const { utilization } =
-        this.#before === undefined ? now : performance.eventLoopUtilization(now, this.#before)
-      this.#before = now
+      const { active: activeMs, idle: idleMs } = performance.eventLoopUtilization()
       const { heapTotal, heapUsed, external } = memoryUsage()
       const activeResources = process.getActiveResourcesInfo().length
-      callback({ heapTotal, heapUsed, external, activeResources, lagSeconds, utilization })
+      const memory = { heapTotal, heapUsed, external }
+      callback({ ...memory, activeResources, lagSeconds, activeMs, idleMs })
     })
   }
 }

@@ -90,8 +90,11 @@ export class LifecycleCounters {
     this.#reloads.set(outcome, (this.#reloads.get(outcome) ?? 0) + 1)
   }
 
-  /** Records the exit of a worker. `current` is the generation that new workers get. */
-  recordExit(worker: WorkerHandle, current: Generation | undefined): void {
+  /**
+   * Records the exit of a worker. `current` is the generation that new workers get. Returns why the
+   * worker is replaced; undefined if it is not.
+   */
+  recordExit(worker: WorkerHandle, current: Generation | undefined): RestartReason | undefined {
     if (worker.stoppingSinceMs !== undefined)
       addDuration(this.#drains, (this.#system.now() - worker.stoppingSinceMs) / 1_000)
     const reason = findRestartReason(worker, current)
@@ -100,6 +103,7 @@ export class LifecycleCounters {
     this.#usage.delete(worker)
     this.#exitedUser += usage?.userSeconds ?? 0
     this.#exitedSystem += usage?.systemSeconds ?? 0
+    return reason
   }
 
   /** Reads what the workers use, so that it is known after their exit. */

@@ -21,6 +21,9 @@ import {
 } from './lifecycle-counters.ts'
 import { descriptorForServer } from './metrics-listener.ts'
 import { Pages } from './pages.ts'
+import { RecentEvents } from './recent-events.ts'
+import { RecentLoad } from './recent-load.ts'
+import { StatusPages } from './status-pages.ts'
 import { type WorkerReport, WorkerReports } from './worker-reports.ts'
 
 /** What the monitoring reads of the arbiter. */
@@ -56,6 +59,8 @@ export class Monitoring {
   readonly #sources: MonitoringSources
   readonly #counters: LifecycleCounters
   readonly #reports: WorkerReports
+  readonly #load: RecentLoad
+  readonly #events: RecentEvents
   readonly #pages: Pages
   #generation: Generation | undefined
   #server: { readonly fd: number; readonly server: Promise<PageServer> } | undefined
@@ -67,10 +72,14 @@ export class Monitoring {
     this.#sources = sources
     this.#counters = new LifecycleCounters(system)
     this.#reports = new WorkerReports(system, sources)
+    this.#load = new RecentLoad(system, sources)
+    this.#events = new RecentEvents(system)
+    const seen = { reports: this.#reports, load: this.#load, events: this.#events }
     this.#pages = new Pages(system, {
       ...sources,
       counters: this.#counters,
       reports: this.#reports,
+      status: new StatusPages(system, { ...sources, ...seen }),
     })
     if (sources.earlier !== undefined) this.#counters.continueFrom(sources.earlier)
   }
@@ -94,7 +103,9 @@ export class Monitoring {
   runEverySecond(): void {
     this.publishState()
     if (this.#server === undefined) return
-    this.#counters.readUsage(this.#sources.workers.list())
+    const workers = this.#sources.workers.list()
+    this.#counters.readUsage(workers)
+    this.#load.sample(workers)
     this.#reports.askNewWorkers()
   }
 
@@ -115,12 +126,17 @@ export class Monitoring {
   }
 
   recordExit(worker: WorkerHandle): void {
-    this.#counters.recordExit(worker, this.#sources.currentGeneration())
+    const reason = this.#counters.recordExit(worker, this.#sources.currentGeneration())
+    if (reason !== undefined) this.#events.recordRestart(worker, reason)
+    this.#load.handleExit(worker)
     this.#reports.handleExit(worker)
   }
 
-  recordReload(outcome: ReloadOutcome): void {
+  /** Records the end of a reload. `error` is the reason of a failure. */
+  recordReload(outcome: ReloadOutcome, error: string): void {
     this.#counters.recordReload(outcome)
+    const number = this.#sources.currentGeneration()?.number ?? 0
+    this.#events.recordReload(outcome, { number, error })
   }
 
   handleReport(worker: WorkerHandle, report: WorkerReport): void {
@@ -164,6 +180,7 @@ export class Monitoring {
   /** Loads the server only where it is needed: Node's HTTP code takes memory. */
   async #startServer(listener: Listener): Promise<PageServer> {
     const { servePages } = await import('../../metrics/server.ts')
+    this.#load.sample(this.#sources.workers.list())
     const backlog = this.#generation?.config.backlog ?? DEFAULT_BACKLOG
     logLine(this.#sources.log, 'servingMetrics', listener.address)
     return servePages(

@@ -15,30 +15,34 @@ import { excessiveSilenceMs } from '../heartbeat.ts'
 import type { WorkerState } from '../states.ts'
 import type { WorkerHandle } from '../worker-handle.ts'
 import type { LifecycleCounters } from './lifecycle-counters.ts'
+import { LoopUtilizationMeter } from './loop-utilization.ts'
 import type { MonitoringSources } from './monitoring.ts'
 import { processFamilies, runtimeFamilies } from './process-families.ts'
+import type { StatusPages } from './status-pages.ts'
 import type { WorkerReports } from './worker-reports.ts'
 
 /** What the pages show. */
 export interface PageSources extends MonitoringSources {
   readonly counters: LifecycleCounters
   readonly reports: WorkerReports
+  readonly status: StatusPages
 }
 
 /** The states of workers on the page. */
-const SHOWN_STATES: Readonly<Record<WorkerState, 'booting' | 'serving' | 'draining' | 'blocked'>> =
-  {
-    booting: 'booting',
-    failing: 'booting',
-    serving: 'serving',
-    draining: 'draining',
-    quitting: 'draining',
-    killedInStop: 'draining',
-    blocked: 'blocked',
-    aborting: 'blocked',
-    killedInFailure: 'blocked',
-    gone: 'draining',
-  }
+export const SHOWN_STATES: Readonly<
+  Record<WorkerState, 'booting' | 'serving' | 'draining' | 'blocked'>
+> = {
+  booting: 'booting',
+  failing: 'booting',
+  serving: 'serving',
+  draining: 'draining',
+  quitting: 'draining',
+  killedInStop: 'draining',
+  blocked: 'blocked',
+  aborting: 'blocked',
+  killedInFailure: 'blocked',
+  gone: 'draining',
+}
 
 /** The cells of the connections that are in a state other than idle. */
 const BUSY_STATES = rangeOf('connections')
@@ -48,6 +52,7 @@ export class Pages {
   readonly #system: System
   readonly #sources: PageSources
   readonly #startedAtSeconds: number
+  readonly #utilization = new LoopUtilizationMeter()
 
   constructor(system: System, sources: PageSources) {
     this.#system = system
@@ -59,8 +64,12 @@ export class Pages {
     const isVerbose = query.has('verbose')
     if (path === '/livez') return renderHealth('livez', this.#checkLiveness(), isVerbose)
     if (path === '/readyz') return renderHealth('readyz', this.#checkReadiness(), isVerbose)
+    if (path === '/') return this.#sources.status.renderPage()
+    if (path === '/status.json') {
+      return this.#sources.status.renderReport(query, this.#checkReadiness())
+    }
     if (path !== '/metrics') {
-      const body = 'The pages are /metrics, /livez and /readyz.\n'
+      const body = 'The pages are /, /status.json, /metrics, /livez and /readyz.\n'
       return { status: 404, contentType: 'text/plain; charset=utf-8', body }
     }
     await this.#sources.reports.collect()
@@ -166,9 +175,9 @@ export class Pages {
     const usage = counters.readUsage(workers)
     const ofWorkers = <Value>(values: ReadonlyMap<WorkerHandle, Value>) =>
       [...values].map(([{ slot }, value]) => ({ slot, value }))
-    const runtimes = ofWorkers(reports.latest).map(({ slot, value }) => ({
-      slot,
-      value: value.runtime,
+    const runtimes = [...reports.latest].map(([worker, { runtime }]) => ({
+      slot: worker.slot,
+      value: { ...runtime, utilization: this.#utilization.measure(worker, runtime) },
     }))
     return [
       ...processFamilies(ofWorkers(usage), counters.exitedSeconds, options),

@@ -55,12 +55,15 @@ export function processFamilies(
   ]
 }
 
+/** A worker's report with the share of time in which its event loop was busy. */
+export type MeasuredReport = RuntimeReport & { readonly utilization: number }
+
 /** Returns the families about Node.js in the workers. */
 export function runtimeFamilies(
-  reports: readonly OfWorker<RuntimeReport>[],
+  reports: readonly OfWorker<MeasuredReport>[],
   { byWorker }: { byWorker: boolean },
 ): Family[] {
-  const gauge = (key: MetricKey, combine: Combine, pick: (report: RuntimeReport) => number) =>
+  const gauge = (key: MetricKey, combine: Combine, pick: (report: MeasuredReport) => number) =>
     createFamily(key, combined(key, pickEach(reports, pick), { combine, byWorker }))
   const [major = '', minor = '', patch = ''] = process.versions.node.split('.')
   const version: Labels = {

@@ -12,8 +12,8 @@ export const MONITORING_ROWS = {
     status: 'supported',
     readBy: 'arbiter',
     doc:
-      'Address at which the arbiter serves metrics and health checks. ' +
-      'It has /metrics, /livez and /readyz, without TLS and without authentication: ' +
+      'Address at which the arbiter serves metrics, health checks and a status page. ' +
+      'It has /, /metrics, /livez and /readyz, without TLS and without authentication: ' +
       'use an address that only your monitoring reaches. docs/monitoring.md describes them.',
   },
   health_paths: {
