@@ -13,6 +13,7 @@ import { renderChecks } from '../ts/doctor/doctor-page.ts'
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
 import { renderHooksPage } from '../ts/hooks/docs.ts'
 import { renderMetricsPage } from '../ts/metrics/docs.ts'
+import { renderMigratePage } from '../ts/migrate/migrate-page.ts'
 import { gunicornPage, type Proofs } from '../ts/settings/gunicorn-page.ts'
 import { exampleText, listItem, paragraph } from '../ts/settings/markdown.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/settings-page.ts'
@@ -45,6 +46,10 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
   {
     path: 'docs/doctor.md',
     text: () => replaceList('docs/doctor.md', /(?<=^## Checks\n\n)[\s\S]*/m, renderChecks()),
+  },
+  {
+    path: 'docs/migrate.md',
+    text: () => renderMigratePage(contentOf(new URL('../docs/migrate.md', import.meta.url)) ?? ''),
   },
   { path: 'crates/engine/src/pressure/settings.rs', text: rustSettings },
   { path: 'ts/engine/settings.ts', text: typescriptSettings },

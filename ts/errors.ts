@@ -4,6 +4,7 @@
  */
 
 import { APP_ERRORS } from './errors/application.ts'
+import { MIGRATE_ERRORS } from './errors/migrate.ts'
 
 export interface ErrorRow {
   /** Exit status of the process: 1 settings and start, 2 usage, 3 and 4 the application. */
@@ -340,6 +341,7 @@ export const ERRORS = {
     advice: 'No client accepts that much. Send long values in the body of the response.',
   },
   ...APP_ERRORS,
+  ...MIGRATE_ERRORS,
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS

@@ -22,6 +22,7 @@ async function main(argv: readonly string[]): Promise<number> {
     // An application of this name is started as ./ctl.
     if (argv[0] === 'ctl') return await (await import('./ctl/ctl.ts')).runCtl(argv.slice(1))
     if (argv[0] === 'doctor') return await (await import('./doctor.ts')).runDoctor(argv.slice(1))
+    if (argv[0] === 'migrate') return await (await import('./migrate.ts')).runMigrate(argv.slice(1))
     const { printHelpOrVersion } = await import('./print.ts')
     if (await printHelpOrVersion(argv)) return 0
     const { start } = await import('./start.ts')

@@ -27,6 +27,7 @@ const EXAMPLES = [
   ['monoceros app.js --check-config', 'Checks the settings and the application, and exits.'],
   ['monoceros ctl status', 'Shows the state of the running server; see monoceros ctl --help.'],
   ['monoceros doctor app.js', 'Checks the machine and the settings for production.'],
+  ['monoceros migrate FILE', 'Prints the config file for a file of pm2 or Gunicorn.'],
   ['monoceros app.js --access-logfile -', 'Logs each request on standard output.'],
 ] as const
 
