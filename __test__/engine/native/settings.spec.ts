@@ -60,6 +60,18 @@ withAddon('every setting of the engine reaches it with its value', (t) => {
   t.deepEqual(heldSettings(settingsOf({ ...config, ...values })), values)
 })
 
+// Two flags may have the same value above, so that an exchange of them would not be noticed there.
+withAddon('a flag or choice that is set alone changes no other setting', (t) => {
+  const defaults = heldSettings({} as EngineSettings)
+  for (const [index, { name, row }] of ENGINE_ROWS.entries()) {
+    if (row.engine?.type !== 'flag' && row.engine?.type !== 'choice') continue
+    const value = distinctValue(name, row, index)
+    t.notDeepEqual(defaults?.[name], value, name)
+    const held = heldSettings({ [name]: value } as unknown as EngineSettings)
+    t.deepEqual(held, { ...defaults, [name]: value })
+  }
+})
+
 withAddon('the defaults of the engine are those of the table', (t) => {
   const unlimited = { buffer_memory: 0, header_timeout: 0 }
   const defaults = Object.fromEntries(ENGINE_ROWS.map(({ name, row }) => [name, row.default]))
