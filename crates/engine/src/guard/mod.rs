@@ -171,10 +171,10 @@ impl Guard {
                 let Some(len) = head::find_head_end(input, scanned, limits)? else {
                     return Ok((0, Progress::More));
                 };
-                let folded = limits
-                    .parse_policy
-                    .casefold_http_method
-                    .then(|| with_uppercase_method(&input[..len]));
+                let policy = &limits.parse_policy;
+                // A method in lower case is refused unless it is permitted, as by Gunicorn.
+                let folds = policy.casefold_http_method && policy.permit_unconventional_http_method;
+                let folded = folds.then(|| with_uppercase_method(&input[..len]));
                 let bytes = folded.as_deref().unwrap_or(&input[..len]);
                 head::parse_head(
                     bytes,
