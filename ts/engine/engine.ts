@@ -34,6 +34,8 @@ export interface EngineConfig
     Partial<StatsdOptions>,
     Partial<ProtocolConfig> {
   readonly engine: string
+  /** The setting `backlog`; Node's default if undefined. */
+  readonly backlog?: number
 }
 
 /** The log that an engine writes its messages to. */

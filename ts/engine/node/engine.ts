@@ -202,7 +202,7 @@ class NodeEngine implements Engine {
       else if (!socket.destroyed) this.#handOver(server, front, socket)
     })
     front.on('error', (error) => this.#options.log.exception(`listening on ${address}`, error))
-    front.listen({ fd })
+    front.listen({ fd }, this.#options.config.backlog)
     this.#frontServers.push(front)
   }
 
