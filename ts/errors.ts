@@ -62,12 +62,6 @@ export const ERRORS = {
       `${subject} is not supported yet; remove it to start without it. ` +
       'docs/settings.md lists the supported settings.',
   },
-  ERR_VALUE_LATER: {
-    exitStatus: 1,
-    page: 'gunicorn.md',
-    text: (subject: string, value: string, allowed: string) =>
-      `${subject}: the value "${value}" is not supported yet; it must be ${allowed}.`,
-  },
   ERR_SETTING_REFUSED: {
     exitStatus: 1,
     page: 'gunicorn.md',

@@ -5,7 +5,6 @@ import { inspect, isDeepStrictEqual } from 'node:util'
 
 import { monocerosError } from '../errors.ts'
 import type { ValueKind } from './kinds.ts'
-import { joinWithOr } from './kinds.ts'
 import type { SettingEntry, SettingsLayer } from './layer.ts'
 import { rowOf } from './names.ts'
 import { didYouMean } from './nearest.ts'
@@ -59,9 +58,6 @@ function isDefault(value: unknown, row: Row): boolean {
 function checkValue(given: SettingEntry, row: Row): { value: unknown; warning?: string } {
   const { kind } = row
   const { value, warning } = translate(given, kind)
-  if (typeof value === 'string' && isOneOf(value.toLowerCase(), kind.plannedWords ?? [])) {
-    throw monocerosError('ERR_VALUE_LATER', given.subject, value, joinWithOr(kind.words ?? []))
-  }
   const candidate = fromText(kind, value)
   const parsed = kind.schema.safeParse(candidate)
   if (!parsed.success) throw makeValueError(given, kind, candidate)

@@ -43,8 +43,6 @@ export interface ValueKind<Out = unknown, In = unknown> {
   readonly requiresEqualsSign?: true
   /** Valid words, for the suggestion "did you mean ...?". */
   readonly words?: readonly string[]
-  /** Words that are not supported yet; an error names them. */
-  readonly plannedWords?: readonly string[]
   /** Returns why a text is rejected, if there is a better reason than `allowed`. */
   readonly problem?: (text: string) => string | undefined
   /** Translates a word of Gunicorn into a valid value; a warning reports the translation. */
@@ -153,9 +151,9 @@ function nulProblem(given: string): string | undefined {
 }
 
 /** Makes a kind for one of several words. */
-export function choice<const W extends string, const L extends string = never>(
+export function choice<const W extends string>(
   words: readonly W[],
-  { later = [], bareFlagValue }: { later?: readonly L[]; bareFlagValue?: W | L } = {},
+  { bareFlagValue }: { bareFlagValue?: W } = {},
 ): ValueKind<W, W> {
   return {
     schema: z.enum(words),
@@ -163,7 +161,6 @@ export function choice<const W extends string, const L extends string = never>(
     placeholder: words.join('|'),
     fromText: (word) => word.toLowerCase(),
     words,
-    plannedWords: later,
     bareFlagValue,
   }
 }
