@@ -9,22 +9,24 @@ export const proof = (file: string, title: string): string => `${file} › ${tit
 
 const P = 'process'
 const ENGINE = 'crates/engine/tests/protocol'
-const GOLDEN = proof(`${ENGINE}/golden.rs`, 'valid_requests_reach_javascript_as_expected')
 const LIMITS = `${ENGINE}/limits.rs`
 
 /** Proofs of settings that are supported. */
 export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   config: proof('settings/file.spec.ts', 'is loaded, and loaded again after a change'),
-  app: proof('worker/app.spec.ts', 'is split'),
+  app: proof(`${P}/signals.spec.ts`, 'HUP serves the new application, one worker after the other'),
   app_args: proof(`${P}/main-module.spec.ts`, 'process.argv has the arguments of the application'),
   bind: proof(`${P}/binds.spec.ts`, 'addresses come and go, the one that stays loses nothing'),
   listen_port: proof(
     `${P}/extra-listeners.spec.ts`,
     'listen_port selects the server that is served at the addresses',
   ),
-  backlog: proof(`${P}/statsd.spec.ts`, 'the backlog in the kernel is reported every second'),
+  backlog: proof(
+    `${P}/server-mechanics.spec.ts`,
+    'the kernel queues as many connections as backlog',
+  ),
   workers: proof(`${P}/signals.spec.ts`, 'HUP takes new settings: workers, environment, addresses'),
-  worker_class: proof('settings/config.spec.ts', 'means auto, with one warning'),
+  worker_class: proof('http/detect.spec.ts', 'worker_class fetch'),
   worker_connections: proof(
     `${ENGINE}/refusals.rs`,
     'a_request_beyond_worker_connections_is_answered_503',
@@ -43,7 +45,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   ),
   max_worker_lifetime_jitter: proof(
     'arbiter/recycling.spec.ts',
-    'a worker above max_worker_memory or max_worker_lifetime is replaced',
+    'max_worker_lifetime_jitter adds a random time to max_worker_lifetime',
   ),
   max_worker_memory: proof('arbiter/recycling.spec.ts', 'a worker above max_worker_memory'),
   timeout: proof(
@@ -63,17 +65,11 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'a reload with max_surge replaces several workers at the same time',
   ),
   keepalive: proof(
-    'http/program-limits.spec.ts',
-    "keepAliveTimeout: default, the application's, the operator's",
+    'wire/deadlines.spec.ts',
+    'keepalive closes an idle connection without a response',
   ),
-  asgi_lifespan: proof(
-    `${P}/hooks.spec.ts`,
-    'startup and shutdown of the application are waited for',
-  ),
-  engine: proof(
-    `${P}/failures.spec.ts`,
-    'a handler that throws or rejects gets 500, and the worker keeps serving',
-  ),
+  asgi_lifespan: proof(`${P}/lifespan.spec.ts`, 'decides about both calls'),
+  engine: proof(`${P}/server-mechanics.spec.ts`, 'engine selects the engine of the workers'),
   worker_nice: proof(
     `${P}/users.spec.ts`,
     'workers are nicer and keep to a processor each when they shall',
@@ -127,7 +123,10 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'wire/deadlines.spec.ts',
     'linger_timeout keeps a refused connection open for the client to read',
   ),
-  response_buffer_size: 'engine/native/slow-readers.spec.ts',
+  response_buffer_size: proof(
+    'engine/native/response-buffer.spec.ts',
+    'write() returns false at response_buffer_size',
+  ),
   reload: proof(`${P}/reload.spec.ts`, 'a file that is saved is served, and nothing is lost'),
   reload_engine: proof(
     `${P}/reload.spec.ts`,
@@ -152,12 +151,12 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'preload_app loads the application first, and ends with its error',
   ),
   reuse_port: proof(
-    'crates/engine/src/transport/listener/bind.rs',
-    'reuse_port_lets_two_sockets_bind_one_address',
+    `${P}/server-mechanics.spec.ts`,
+    'reuse_port lets two instances serve one port',
   ),
   chdir: proof(
-    'settings/config.spec.ts',
-    'chdir becomes absolute and does not affect the search for the config file',
+    `${P}/server-mechanics.spec.ts`,
+    'chdir is the directory of the workers and of relative paths',
   ),
   daemon: proof(`${P}/daemon.spec.ts`, 'the command ends with 0 when the daemon serves'),
   raw_env: proof(
@@ -169,18 +168,21 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'a pidfile of a living process: 1; of a dead one it is replaced',
   ),
   user: proof(`${P}/users.spec.ts`, 'workers are the user and have none of the groups of root'),
-  group: proof(
-    `${P}/users.spec.ts`,
-    'numbers and a group of its own are taken, and all groups of the user',
-  ),
+  group: proof(`${P}/users.spec.ts`, 'numbers for the user and the group are taken'),
   umask: proof(`${P}/users.spec.ts`, 'the file of a unix socket has a mode according to umask'),
-  initgroups: proof(
-    `${P}/users.spec.ts`,
-    'numbers and a group of its own are taken, and all groups of the user',
+  initgroups: proof(`${P}/users.spec.ts`, 'initgroups adds the further groups of the user'),
+  secure_scheme_headers: proof(
+    'wire/forwarding.spec.ts',
+    'secure_scheme_headers selects the fields that report https',
   ),
-  secure_scheme_headers: GOLDEN,
-  forwarded_allow_ips: GOLDEN,
-  forwarded_headers: GOLDEN,
+  forwarded_allow_ips: proof(
+    'wire/forwarding.spec.ts',
+    'fields of a client that is not trusted are ignored',
+  ),
+  forwarded_headers: proof(
+    'wire/forwarding.spec.ts',
+    'X-Forwarded-For and X-Forwarded-Host set address and host',
+  ),
   proxy_protocol: proof(
     'wire/proxy.spec.ts',
     'both versions set the client address of every request of a connection',
@@ -189,26 +191,32 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'wire/proxy.spec.ts',
     'a client that is not trusted gets 403 with the header, and is served without it',
   ),
-  permit_unconventional_http_method: GOLDEN,
-  casefold_http_method: GOLDEN,
-  forwarder_headers: GOLDEN,
-  header_map: GOLDEN,
-  root_path: GOLDEN,
+  permit_unconventional_http_method: proof(
+    'wire/methods.spec.ts',
+    'permit_unconventional_http_method passes on a method in lower case',
+  ),
+  casefold_http_method: proof(
+    'wire/methods.spec.ts',
+    'casefold_http_method converts a method to upper case',
+  ),
+  forwarder_headers: proof(
+    'wire/forwarding.spec.ts',
+    'forwarder_headers selects the fields with underscores that a trusted proxy may set',
+  ),
+  header_map: proof(
+    'wire/forwarding.spec.ts',
+    'header_map "refuse" rejects a field with an underscore',
+  ),
+  root_path: proof('wire/forwarding.spec.ts', 'root_path sets the mount path'),
   accesslog: proof(`${P}/logs.spec.ts`, 'rotation by USR1 loses no line of either log'),
   disable_redirect_access_to_syslog: proof(
     `${P}/syslog.spec.ts`,
     'disable_redirect_access_to_syslog keeps the access log out of syslog',
   ),
   access_log_format: proof(`${P}/output.spec.ts`, 'both logs as JSON, whatever is in them'),
-  errorlog: proof(
-    `${P}/logs.spec.ts`,
-    'a full disk for the error log is reported once, and the server keeps running',
-  ),
+  errorlog: proof(`${P}/logs.spec.ts`, 'rotation by USR1 loses no line of either log'),
   error_log_format: proof(`${P}/output.spec.ts`, 'both logs as JSON, whatever is in them'),
-  loglevel: proof(
-    'log/logger.spec.ts',
-    'a new log target is used at once, unless it cannot be opened',
-  ),
+  loglevel: proof('log/logger.spec.ts', 'log lines below the level are not written'),
   capture_output: proof(
     `${P}/output.spec.ts`,
     'what a worker prints is in the error log, line by line',
@@ -227,7 +235,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   ),
   logconfig_json: proof(
     'settings/config.spec.ts',
-    'logconfig overrides the same settings given one by one',
+    'logconfig_dict overrides logconfig_json, which overrides logconfig',
   ),
   syslog_addr: proof(`${P}/syslog.spec.ts`, 'syslog at a unix datagram socket, as /dev/log is'),
   syslog: proof(`${P}/syslog.spec.ts`, 'syslog over UDP gets both logs, with priority and tag'),
@@ -306,28 +314,25 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'only the TLS versions and ciphers of the settings are offered',
   ),
   http_protocols: proof(
-    'http2/serving.spec.ts',
-    'a handler receives an HTTP/1.1 request, and its socket shows h2',
+    'http2/settings.spec.ts',
+    'with TLS, http_protocols selects the protocol of a client',
   ),
-  http2_cleartext: proof(
-    'http2/serving.spec.ts',
-    'a handler receives an HTTP/1.1 request, and its socket shows h2',
-  ),
+  http2_cleartext: proof('http2/settings.spec.ts', 'http2_cleartext "prior-knowledge"'),
   http2_max_concurrent_streams: proof(
-    'http2/serving.spec.ts',
-    'a client receives the configured HTTP/2 settings',
+    'http2/settings.spec.ts',
+    'a stream above http2_max_concurrent_streams is refused',
   ),
   http2_initial_window_size: proof(
     'http2/serving.spec.ts',
     'a client receives the configured HTTP/2 settings',
   ),
   http2_max_frame_size: proof(
-    'http2/serving.spec.ts',
-    'a client receives the configured HTTP/2 settings',
+    'http2/settings.spec.ts',
+    'a frame longer than http2_max_frame_size closes the connection',
   ),
   http2_max_header_list_size: proof(
-    'http2/serving.spec.ts',
-    'a client receives the configured HTTP/2 settings',
+    'http2/settings.spec.ts',
+    'fields larger than http2_max_header_list_size get a 431',
   ),
   control_socket: proof(
     'control/commands.spec.ts',
@@ -362,18 +367,17 @@ export const NONE_PROOF = proof(
 )
 
 const SIGNALS_SPEC = `${P}/signals.spec.ts`
-const STATES = 'arbiter/reactions.spec.ts'
 
 export const SIGNAL_PROOFS: Record<SignalName, string> = {
   TERM: proof(`${SIGNALS_SPEC}`, 'TERM answers what is in flight and exits with 0'),
   INT: proof('arbiter/arbiter.spec.ts', 'INT limits a graceful stop to two seconds'),
-  QUIT: STATES,
+  QUIT: proof(`${SIGNALS_SPEC}`, 'cuts what is in flight and exits with 0'),
   HUP: proof(`${SIGNALS_SPEC}`, 'HUP takes new settings: workers, environment, addresses'),
   TTIN: proof(`${P}/load.spec.ts`, 'HUP, TTIN and TTOU under load lose nothing'),
   TTOU: proof(`${P}/load.spec.ts`, 'HUP, TTIN and TTOU under load lose nothing'),
   USR1: proof(`${P}/logs.spec.ts`, 'rotation by USR1 loses no line of either log'),
   USR2: proof(`${P}/upgrade.spec.ts`, 'USR2 and TERM to the old arbiter lose nothing'),
-  WINCH: STATES,
-  CHLD: proof(`${P}/identity.spec.ts`, 'as process 1 of a container it reaps orphans'),
+  WINCH: proof(`${P}/upgrade.spec.ts`, 'USR2, WINCH and the way back lose nothing'),
+  CHLD: proof(`${P}/failures.spec.ts`, 'a killed worker is replaced at once'),
   ABRT: proof(`${P}/hooks.spec.ts`, 'worker_abort is called at ABRT, and the worker ends with 1'),
 }

@@ -36,6 +36,13 @@ test('an on_starting hook that rejects ends the start with exit status 1', async
   t.regex(stage.log.join('\n'), /the hook on_starting failed:\nTypeError: thrown by a hook/)
 })
 
+test('a worker hook that is a function needs a config file', async (t) => {
+  await t.throwsAsync(startArbiter(withHooks({ post_fork() {} })), {
+    code: 'ERR_HOOK_FUNCTION',
+    message: /the hook post_fork runs in workers: define it in a config file/,
+  })
+})
+
 test('workers start after the promise of when_ready has resolved', async (t) => {
   let goOn = () => {}
   const waits = () => new Promise<void>((done) => (goOn = done))

@@ -37,6 +37,22 @@ test('a worker above max_worker_memory or max_worker_lifetime is replaced', asyn
   )
 })
 
+test('max_worker_lifetime_jitter adds a random time to max_worker_lifetime', async (t) => {
+  const stage = await startArbiter({
+    workers: 1,
+    max_worker_lifetime: 60,
+    max_worker_lifetime_jitter: 40,
+  })
+  const { system } = stage
+  await makeAllReady(stage)
+  // The fake system draws half of the jitter.
+  await system.advance(79_000)
+  t.is(system.children.length, 1)
+  await system.advance(2_000)
+  t.is(system.children.length, 2)
+  t.regex(stage.log.join('\n'), /served 8[\d.]+s >= max_worker_lifetime/)
+})
+
 test('workers with uncaught errors are replaced at most every 5 seconds', async (t) => {
   const stage = await startArbiter({ workers: 2, on_uncaught: 'recycle' })
   const { system } = stage

@@ -56,6 +56,13 @@ test.serial(
   },
 )
 
+test.serial('a daemon that is killed before it serves is an error of the command', async (t) => {
+  const files = { 'app.cjs': 'process.kill(process.ppid, "SIGKILL")' }
+  const program = startProgram(t, { files, args: ARGS })
+  t.is(await program.exited, 1)
+  await program.line(/the daemon exited before it was ready: SIGKILL/)
+})
+
 test.serial('a pidfile of a living process is refused there too', async (t) => {
   const files = { 'app.cjs': appSource('1'), pid: `${process.pid}\n` }
   const program = startProgram(t, { files, args: ARGS })

@@ -22,16 +22,18 @@ for (const engine of ENGINES) {
     t.is(program.log.match(/Worker exiting/g)?.length, 2)
   })
 
-  test.serial(`${engine}: INT cuts what is in flight and exits with 0`, async (t) => {
-    const args = serveArgs(engine, '-w', '1')
-    const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(1)
-    const cut = t.throwsAsync(program.get('/held/20000'))
-    await program.line(/A request is held/)
-    program.signal('SIGINT')
-    t.is(await program.exited, 0)
-    await cut
-    t.regex(program.log, /Handling signal: int/)
-  })
+  for (const name of ['INT', 'QUIT'] as const) {
+    test.serial(`${engine}: ${name} cuts what is in flight and exits with 0`, async (t) => {
+      const args = serveArgs(engine, '-w', '1')
+      const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(1)
+      const cut = t.throwsAsync(program.get('/held/20000'))
+      await program.line(/A request is held/)
+      program.signal(`SIG${name}`)
+      t.is(await program.exited, 0)
+      await cut
+      t.regex(program.log, new RegExp(`Handling signal: ${name.toLowerCase()}`))
+    })
+  }
 
   test.serial(`${engine}: INT during a graceful stop ends it within two seconds`, async (t) => {
     const args = serveArgs(engine, '-w', '1')

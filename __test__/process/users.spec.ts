@@ -1,6 +1,7 @@
 // Another user and group, the mask, priorities: what the processes and files are to the system.
 // Needs root.
 
+import { spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,9 +26,17 @@ if (isRoot && !isClonePublic)
   console.warn(`${ROOT} is private to root: tests of \`user\` are skipped`)
 const testRoot = isRoot && isClonePublic ? test.serial : test.serial.skip
 
+/** The file `group` of the program's directory as the groups of the system; then the program. */
+const MOUNT = 'mount --make-rprivate / && mount --bind ./group /etc/group && exec "$@"'
+const OWN_GROUPS = ['unshare', '--mount', 'sh', '-c', MOUNT, 'sh'] as const
+const mayMount = spawnSync('unshare', ['--mount', 'mount', '--make-rprivate', '/']).status === 0
+// Not every container permits it.
+const testGroups = mayMount ? testRoot : test.serial.skip
+
 const WHO = `module.exports = (req, res) => res.end(JSON.stringify({
   uid: process.getuid(), gid: process.getgid(), groups: process.getgroups() }))`
-const UNPRIVILEGED = idsOf('nobody')
+const USER = 'nobody'
+const UNPRIVILEGED = idsOf(USER)
 
 for (const engine of ENGINES) {
   testRoot(`${engine}: a user by number has the group that is the user's own`, async (t) => {
@@ -90,8 +99,8 @@ testRoot('a directory that the user cannot read is named', async (t) => {
 
 const LOGS = ['--access-logfile', 'access.log']
 
-testRoot('numbers and a group of its own are taken, and all groups of the user', async (t) => {
-  const more = ['-u', String(UNPRIVILEGED.uid), '-g', '12345', '--initgroups']
+testRoot('numbers for the user and the group are taken', async (t) => {
+  const more = ['-u', String(UNPRIVILEGED.uid), '-g', '12345']
   const program = startProgram(t, {
     files: { 'app.cjs': WHO },
     args: serveArgs('auto', '-w', '1', ...more),
@@ -99,9 +108,25 @@ testRoot('numbers and a group of its own are taken, and all groups of the user',
   chmodSync(program.directory, 0o755)
   await program.ready(1)
   const { uid, gid, groups } = JSON.parse((await program.get()).body)
-  t.deepEqual([uid, gid], [UNPRIVILEGED.uid, 12345])
-  t.false(groups.includes(0))
+  t.deepEqual([uid, gid, groups], [UNPRIVILEGED.uid, 12345, [12345]])
 })
+
+for (const engine of ENGINES) {
+  testGroups(`${engine}: initgroups adds the further groups of the user`, async (t) => {
+    const groupsWith = async (...more: string[]) => {
+      const program = startProgram(t, {
+        files: { 'app.cjs': WHO, group: `nogroup:x:${UNPRIVILEGED.gid}:\ncrew:x:12399:${USER}\n` },
+        args: serveArgs(engine, '-w', '1', '-u', USER, ...more),
+        command: OWN_GROUPS,
+      })
+      chmodSync(program.directory, 0o755)
+      await program.ready(1)
+      return JSON.parse((await program.get()).body).groups.toSorted()
+    }
+    t.deepEqual(await groupsWith(), [UNPRIVILEGED.gid])
+    t.deepEqual(await groupsWith('--initgroups'), [12399, UNPRIVILEGED.gid].toSorted())
+  })
+}
 
 testRoot('a number that the system does not know needs a group beside it', async (t) => {
   const options = (...more: string[]) => ({

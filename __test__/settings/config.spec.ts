@@ -274,6 +274,19 @@ test('logconfig overrides the same settings given one by one', async (t) => {
   t.like(origins, { loglevel: 'logs.json', errorlog: 'logconfig_dict' })
 })
 
+test('logconfig_dict overrides logconfig_json, which overrides logconfig', async (t) => {
+  const cwd = directoryWith(t, {
+    'a.json': '{ "loglevel": "error", "errorlog": "a.log", "accesslog": "a.log" }',
+    'b.json': '{ "loglevel": "info", "errorlog": "b.log" }',
+    'monoceros.config.json': JSON.stringify({
+      logconfig_dict: { loglevel: 'warning' },
+      logconfig_json: 'b.json',
+    }),
+  })
+  const { values } = await resolve(t, { argv: ['--log-config', 'a.json'], cwd })
+  t.like(values, { loglevel: 'warning', errorlog: 'b.log', accesslog: 'a.log' })
+})
+
 test('a config without an application is an error only when one is required', async (t) => {
   const without = await resolve(t, {})
   t.throws(() => requireApplication(without), { code: 'ERR_APP_NONE' })

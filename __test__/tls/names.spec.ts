@@ -157,6 +157,13 @@ for (const engine of ENGINES) {
     t.is((await meet(newer.port)).protocol, 'TLSv1.3')
     t.not(await refusal(newer.port, { maxVersion: 'TLSv1.2' }), 'let in')
 
+    const older = await startSecure(t, certificates, {
+      args: [...shown, '--tls-max-version', '1.2'],
+      engine,
+    })
+    t.is((await meet(older.port)).protocol, 'TLSv1.2')
+    t.not(await refusal(older.port, { minVersion: 'TLSv1.3' }), 'let in')
+
     const names = 'ECDHE-RSA-AES128-GCM-SHA256:TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384'
     const named = await startSecure(t, certificates, {
       args: [...shown, '--ciphers', names],

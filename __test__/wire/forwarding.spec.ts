@@ -53,6 +53,7 @@ interface Case {
 interface Group {
   readonly title: string
   readonly args: readonly string[]
+  readonly config?: object
   readonly env?: Record<string, string>
   readonly app?: string
   readonly cases: readonly Case[]
@@ -267,6 +268,39 @@ const GROUPS: readonly Group[] = [
     ],
   },
   {
+    title: 'secure_scheme_headers selects the fields that report https',
+    args: [],
+    config: { secure_scheme_headers: { 'X-Scheme': 'tls' } },
+    cases: [
+      { sends: ['X-Scheme: tls'], seen: { secure: true } },
+      { sends: ['X-Scheme: ssl'], seen: { secure: false } },
+      { sends: ['X-Scheme: tls'], from: STRANGER, seen: { secure: false } },
+      { sends: ['X-Forwarded-Proto: https'], seen: { secure: false } },
+    ],
+  },
+  {
+    title: 'forwarder_headers selects the fields with underscores that a trusted proxy may set',
+    args: ['--forwarder-headers', 'REMOTE_USER'],
+    cases: [
+      { sends: ['Remote_User: ann', 'A_B: c'], seen: { fields: 'Host,Remote_User' } },
+      { sends: ['REMOTE_USER: ann'], from: STRANGER, seen: { fields: 'Host' } },
+      { sends: ['SCRIPT_NAME: /app'], target: '/app', seen: { url: '/app', fields: 'Host' } },
+    ],
+  },
+  {
+    title: 'header_map "refuse" rejects a field with an underscore',
+    args: ['--header-map', 'refuse'],
+    cases: [
+      { sends: ['A_B: c'], seen: 400 },
+      { sends: ['A-B: c', 'SCRIPT_NAME: /app'], target: '/app', seen: { baseUrl: '/app' } },
+    ],
+  },
+  {
+    title: 'header_map "dangerous" passes on a field with an underscore',
+    args: ['--header-map', 'dangerous'],
+    cases: [{ sends: ['A_B: c'], from: STRANGER, seen: { fields: 'Host,A_B' } }],
+  },
+  {
     title: "Express's routers start at the mount path",
     args: ['--root-path', '/app'],
     app: EXPRESS,
@@ -281,9 +315,9 @@ const GROUPS: readonly Group[] = [
 ]
 
 for (const engine of ENGINES) {
-  for (const { title, args, env = {}, app = APP, cases } of GROUPS) {
+  for (const { title, args, config = {}, env = {}, app = APP, cases } of GROUPS) {
     test.serial(`${engine}: ${title}`, async (t) => {
-      const files = { 'app.cjs': app }
+      const files = { 'app.cjs': app, 'monoceros.config.json': JSON.stringify(config) }
       const program = startProgram(t, { files, env, args: serveArgs(engine, ...args) })
       const { port } = await program.ready(1)
       for (const { sends, target = '/', method = 'GET', from = PROXY, seen } of cases) {

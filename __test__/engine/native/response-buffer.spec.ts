@@ -1,0 +1,37 @@
+// How much of a response the engine buffers for a client before write() returns false.
+import http from 'node:http'
+import test from 'ava'
+
+import { createNativeEngine } from '../../../ts/engine/native/engine.ts'
+import { native, nativeFailure } from '../../../ts/native/index.ts'
+import { bindNatively, config, log } from '../../http/engines.ts'
+import { get } from '../../process/program.ts'
+
+const KIB = 1_024
+const CHUNK = Buffer.alloc(KIB, 'x')
+/** Multiple of the setting that the engine buffers while few clients are slow. */
+const MAX_FACTOR = 4
+
+for (const size of [16 * KIB, 64 * KIB, 1_024 * KIB]) {
+  const title = `write() returns false at response_buffer_size: ${size / KIB} KiB`
+  if (native === null) test.skip(`${title}: ${nativeFailure}`, () => {})
+  else {
+    test.serial(title, async (t) => {
+      let written = 0
+      const server = http.createServer((_req, res) => {
+        // Nothing is sent in this turn, so the client reads nothing meanwhile.
+        do written += KIB
+        while (res.write(CHUNK) && written < 100 * size)
+        res.end()
+      })
+      const engine = createNativeEngine({ config: { ...config, response_buffer_size: size }, log })
+      t.teardown(() => engine.close())
+      const { fd, port } = bindNatively()
+      await engine.serve({ style: 'node', server }, [
+        { fd, address: `http://127.0.0.1:${port}`, isSecure: false },
+      ])
+      t.is((await get({ port })).body.length, written)
+      t.true(written >= size && written <= MAX_FACTOR * size + KIB, `${written}`)
+    })
+  }
+}
