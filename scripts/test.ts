@@ -1,4 +1,5 @@
-// `npm test`: builds, runs the tests of cargo and ava, and prints the totals of both at the end.
+// `npm test`: builds, runs the tests of cargo and ava, and prints at the end which were skipped,
+// and the totals of both.
 // With arguments it runs only ava on these files: `npm test -- __test__/settings/table.spec.ts`.
 
 import { build, cargoObstacle } from './build.ts'
@@ -7,6 +8,8 @@ import { isMain, run, runBin } from './command.ts'
 export interface Totals {
   passed: number
   failed: number
+  /** Titles of the skipped tests, which end with the reason. */
+  skipped: string[]
 }
 
 /** Patterns of the lines in which ava counts what failed. */
@@ -23,14 +26,16 @@ export function avaTotals(output: string, status: number): Totals {
     (total, failure) => total + sum(output, new RegExp(`^\\s*(\\d+) (?:${failure})`, 'gm')),
     0,
   )
-  return withSilentFailure({ passed, failed }, status)
+  const skipped = matches(output, /^\s*- \[skip\] (.*)$/gm)
+  return withSilentFailure({ passed, failed, skipped }, status)
 }
 
 /** Adds up the totals that cargo prints after each test binary. */
 export function cargoTotals(output: string, status: number): Totals {
   const passed = sum(output, /^test result: .*?(\d+) passed/gm)
   const failed = sum(output, /^test result: .*?(\d+) failed/gm)
-  return withSilentFailure({ passed, failed }, status)
+  const skipped = matches(output, /^test (.* \.\.\. ignored.*)$/gm)
+  return withSilentFailure({ passed, failed, skipped }, status)
 }
 
 /**
@@ -46,8 +51,12 @@ function sum(text: string, pattern: RegExp): number {
   return [...text.matchAll(pattern)].reduce((total, match) => total + Number(match[1]), 0)
 }
 
+function matches(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].flatMap((match) => match[1] ?? [])
+}
+
 async function testAll(files: readonly string[]): Promise<Totals[]> {
-  if (!(await build())) return [{ passed: 0, failed: 1 }]
+  if (!(await build())) return [{ passed: 0, failed: 1, skipped: [] }]
   const totals: Totals[] = []
   if (files.length === 0 && (await cargoObstacle()) === undefined) {
     const cargo = await run('cargo', ['test', '--workspace', '--color', 'never'])
@@ -61,7 +70,8 @@ async function testAll(files: readonly string[]): Promise<Totals[]> {
 const summary: string[] = []
 
 function report(name: string, totals: Totals): Totals {
-  summary.push(`${name}: ${totals.passed} passed, ${totals.failed} failed`)
+  const { passed, failed, skipped } = totals
+  summary.push(`${name}: ${passed} passed, ${failed} failed, ${skipped.length} skipped`)
   return totals
 }
 
@@ -69,6 +79,7 @@ if (isMain(import.meta.url)) {
   const totals = await testAll(process.argv.slice(2))
   const passed = totals.reduce((total, { passed }) => total + passed, 0)
   const failed = totals.reduce((total, { failed }) => total + failed, 0)
+  for (const title of totals.flatMap(({ skipped }) => skipped)) console.log(`skipped: ${title}`)
   for (const line of summary) console.log(line)
   console.log(`${passed} passed, ${failed} failed`)
   process.exitCode = failed === 0 ? 0 : 1

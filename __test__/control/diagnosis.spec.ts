@@ -10,6 +10,7 @@ import type { TopReport } from '../../ts/cli/ctl/top.ts'
 import type { FileReport, InspectReport } from '../../ts/control/reports.ts'
 import { native } from '../../ts/native/index.ts'
 import { until } from '../process/program.ts'
+import { needs } from '../requirements.ts'
 import { MAIN, startControlled } from './ctl.ts'
 
 test.serial('top shows the rates of each worker', async (t) => {
@@ -35,7 +36,7 @@ test.serial('top shows the rates of each worker', async (t) => {
   t.true(lines.every((line) => line.length <= 80))
 })
 
-const testTerminal = existsSync('/usr/bin/script') ? test.serial : test.serial.skip
+const testTerminal = needs('/usr/bin/script', existsSync('/usr/bin/script'))
 
 // Without script(1) there is no pseudo-terminal.
 testTerminal('top is live on a terminal', async (t) => {

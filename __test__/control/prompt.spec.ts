@@ -7,6 +7,7 @@ import test from 'ava'
 
 import { COMMAND_NAMES } from '../../ts/control/commands.ts'
 import { until } from '../process/program.ts'
+import { needs } from '../requirements.ts'
 import { temporaryDirectory } from '../temporary.ts'
 import { MAIN, runMonoceros, startControlled } from './ctl.ts'
 
@@ -17,7 +18,7 @@ const CTRL_D = '\u0004'
 const UP = '\u001b[A'
 const GREEN = '\u001b\\[32m'
 
-const testTerminal = existsSync('/usr/bin/script') ? test.serial : test.serial.skip
+const testTerminal = needs('/usr/bin/script', existsSync('/usr/bin/script'))
 
 // Without script(1) there is no pseudo-terminal.
 testTerminal('the prompt completes words, colours answers and has a history', async (t) => {

@@ -19,6 +19,7 @@ import test, { type ExecutionContext } from 'ava'
 
 import { shellWords } from '../../ts/settings/shell-words.ts'
 import { appSource, isAlive, type Program, startProgram, until } from '../process/program.ts'
+import { needs } from '../requirements.ts'
 import { sectionsOf } from './sections.ts'
 
 const execute = promisify(execFile)
@@ -100,7 +101,7 @@ test.serial('Upgrade without a restart, and back', async (t) => {
   t.is((await program.get()).status, 200)
 })
 
-const testRoot = process.getuid?.() === 0 ? test.serial : test.serial.skip
+const testRoot = needs('root', process.getuid?.() === 0)
 
 // Only root can change to another user.
 testRoot('Another user', async (t) => {
@@ -155,7 +156,7 @@ test('the units of systemd have lines that it can read', (t) => {
   }
 })
 
-const testSystemd = existsSync('/usr/bin/systemd-analyze') ? test : test.skip
+const testSystemd = needs('systemd-analyze', existsSync('/usr/bin/systemd-analyze'), test)
 
 // Where there is no systemd, its check of the units is not available.
 testSystemd('systemd finds nothing wrong with the units', async (t) => {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
-
+import { needs } from '../requirements.ts'
 import { directoryWith } from '../settings/directory.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -55,7 +55,7 @@ async function compile(t: ExecutionContext, files: Record<string, string>): Prom
   )
 }
 
-const typed = existsSync(join(ROOT, 'dist/index.d.ts')) ? test : test.skip
+const typed = needs('a build', existsSync(join(ROOT, 'dist/index.d.ts')), test)
 
 typed('the examples of the pages compile in strict mode', async (t) => {
   const files: Record<string, string> = {}

@@ -11,11 +11,11 @@ import { WebSocketServer } from 'ws'
 import type { Engine, Target } from '../../ts/engine/engine.ts'
 import { createNativeEngine } from '../../ts/engine/native/engine.ts'
 import { createNodeEngine } from '../../ts/engine/node/engine.ts'
-import { native } from '../../ts/native/index.ts'
 import { bindNatively, config, log, logged } from '../http/engines.ts'
+import { needsAddon } from '../requirements.ts'
 import { Http2Client, readResponse } from './client.ts'
 
-const onNative = native === null ? test.skip : test
+const onNative = needsAddon(test)
 
 let engine: Engine | undefined
 

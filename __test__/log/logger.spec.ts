@@ -7,6 +7,7 @@ import { inspect } from 'node:util'
 import test from 'ava'
 
 import { createLogger, type LogLevel } from '../../ts/log/logger.ts'
+import { needs } from '../requirements.ts'
 import { temporaryDirectory } from '../temporary.ts'
 
 const LOGGER = new URL('../../ts/log/logger.ts', import.meta.url).href
@@ -121,7 +122,7 @@ function opened(loglevel: LogLevel, error_log_format: 'text' | 'json' = 'text') 
   return { dir, log, text: () => readFileSync(join(dir, 'error.log'), 'utf8') }
 }
 
-const testFull = existsSync('/dev/full') ? test : test.skip
+const testFull = needs('/dev/full', existsSync('/dev/full'), test)
 
 testFull('log lines for a full disk do not fill the memory', (t) => {
   const program = `

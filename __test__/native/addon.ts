@@ -5,12 +5,13 @@
 import test from 'ava'
 
 import { type Native, native } from '../../ts/native/index.ts'
+import { needs, needsAddon } from '../requirements.ts'
 
 /** `test`, or `test.skip` where there is no addon. */
-export const testNative = native === null ? test.skip : test
+export const testNative = needsAddon(test)
 
 /** The same, for what only Linux has. */
-export const testLinux = native === null || process.platform !== 'linux' ? test.skip : test
+export const testLinux = needs('Linux', process.platform === 'linux', needsAddon(test))
 
 /** The addon, in tests that only run with it. */
 export function addon(): Native {

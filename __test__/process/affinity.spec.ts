@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import { io, type Socket } from 'socket.io-client'
-
+import { needs } from '../requirements.ts'
 import { Certificates } from '../tls/certificates.ts'
 import { ENGINES, get, type Program, serveArgs, startProgram, until } from './program.ts'
 
@@ -51,7 +51,7 @@ interface Reply {
 
 // Only the addon can pass a connection to another process, and only Linux has the sockets for it.
 const canMove = process.platform === 'linux' && ENGINES.some((engine) => engine === 'native')
-const native = canMove ? test : test.skip
+const native = needs('the addon, and Linux', canMove, test)
 
 async function start(t: ExecutionContext, ...args: string[]): Promise<Program> {
   const all = serveArgs('native', '-w', String(WORKERS), ...args)

@@ -3,8 +3,7 @@
 import net from 'node:net'
 import tls from 'node:tls'
 
-import test from 'ava'
-import { native } from '../../ts/native/index.ts'
+import { needsAddon } from '../requirements.ts'
 import { Certificates } from '../tls/certificates.ts'
 import { meet } from '../tls/client.ts'
 import { startProgram } from './program.ts'
@@ -32,7 +31,7 @@ function block() {
 `
 
 // The engine over node:http has no thread of its own.
-const withAddon = native === null ? test.serial.skip : test.serial
+const withAddon = needsAddon()
 
 for (const loop of ['movable', 'io-thread']) {
   for (const way of ['handler', 'timer', 'start-up']) {

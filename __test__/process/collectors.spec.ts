@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import test from 'ava'
 
 import { resolveCollectors } from '../../ts/log/collectors.ts'
+import { needs } from '../requirements.ts'
 import { appSource, ENGINES, serveArgs, startProgram } from './program.ts'
 import { udpReceiver } from './receivers.ts'
 
@@ -13,7 +14,7 @@ const ISOLATED = ['unshare', '--mount', 'sh', '-c', OWN_NAMES, 'sh'] as const
 // Only root may mount, and not in every container.
 const mayMount =
   spawnSync('unshare', ['--mount', 'sh', '-c', 'mount --bind /etc/hosts /etc/hosts']).status === 0
-const testIsolated = mayMount ? test.serial : test.serial.skip
+const testIsolated = needs('the right to mount', mayMount)
 
 const NAMES = '127.0.0.1 localhost\n'
 

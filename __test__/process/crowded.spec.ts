@@ -3,10 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import test from 'ava'
 
-import { native } from '../../ts/native/index.ts'
+import { needs, needsAddon } from '../requirements.ts'
 import { startProgram, until } from './program.ts'
 
-const onLinux = native !== null && process.platform === 'linux' ? test : test.skip
+const onLinux = needs('Linux', process.platform === 'linux', needsAddon(test))
 const SCHED_OTHER = 0
 const SCHED_BATCH = 3
 

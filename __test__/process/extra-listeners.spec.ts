@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
 import test from 'ava'
 
-import { native } from '../../ts/native/index.ts'
+import { needsAddon } from '../requirements.ts'
 import { startLoad } from './load.ts'
 import { ENGINES, get, isAlive, type Program, serveArgs, startProgram, until } from './program.ts'
 
@@ -43,7 +43,7 @@ const report = async (
 ): Promise<{ what: string; pid: number; version: string }> =>
   JSON.parse((await get({ port, path })).body)
 
-const withAddon = native === null ? test.serial.skip : test.serial
+const withAddon = needsAddon()
 
 for (const engine of ENGINES) {
   withAddon(

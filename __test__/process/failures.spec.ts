@@ -6,7 +6,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 
-import { native } from '../../ts/native/index.ts'
+import { needsAddon } from '../requirements.ts'
 import {
   appSource,
   ENGINES,
@@ -354,7 +354,7 @@ for (const engine of ENGINES) {
   )
 }
 
-const withAddon = native === null ? test.serial.skip : test.serial
+const withAddon = needsAddon()
 
 // Without the addon no thread can stop it.
 withAddon("the arbiter's death ends a worker that is blocked in post_fork", async (t) => {

@@ -4,10 +4,10 @@
 import http2 from 'node:http2'
 import test, { type ExecutionContext } from 'ava'
 
-import { native } from '../../ts/native/index.ts'
+import { needsAddon } from '../requirements.ts'
 import { appSource, ENGINES, get, serveArgs, startProgram, until } from './program.ts'
 
-const testNative = native === null ? test.serial.skip : test.serial
+const testNative = needsAddon()
 
 /** Starts a server with health checks at both places. */
 async function start(t: ExecutionContext, engine: string, ...more: string[]) {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
+import { needs } from '../requirements.ts'
 import { appSource, childrenOf, ENGINES, serveArgs, startProgram, until } from './program.ts'
 
 const LONG_NAME = 'a-service-with-a-name-that-is-longer-than-the-arguments-of-a-process-usually-are'
@@ -62,7 +63,7 @@ test.serial(
 const ISOLATED = ['--fork', '--pid', '--mount-proc', '--kill-child']
 const mayIsolate = spawnSync('unshare', [...ISOLATED, 'true']).status === 0
 // Only root may make namespaces, and not in every container.
-const testIsolated = mayIsolate ? test.serial : test.serial.skip
+const testIsolated = needs('the right to unshare', mayIsolate)
 
 testIsolated('as process 1 of a container: serves, and TERM ends it with 0', async (t) => {
   const program = startProgram(t, {

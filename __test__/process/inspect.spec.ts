@@ -4,7 +4,7 @@
 import net from 'node:net'
 import test from 'ava'
 import WebSocket from 'ws'
-import { native } from '../../ts/native/index.ts'
+import { needs, needsAddon } from '../requirements.ts'
 import { appSource, get, isAlive, type Program, serveArgs, startProgram, until } from './program.ts'
 
 /** A free port; the next one is free too. */
@@ -101,7 +101,7 @@ test.serial('--inspect refuses what is no address', async (t) => {
   await program.line(/--inspect must be PORT or HOST:PORT, .* got "127\.0\.0\.1:70000"/)
 })
 
-const endsWithParent = native !== null && process.platform === 'linux' ? test.serial : test.skip
+const endsWithParent = needs('Linux', process.platform === 'linux', needsAddon())
 
 // Without the addon, or on other systems than Linux, no thread stops a process with a blocked loop.
 endsWithParent(

@@ -17,7 +17,7 @@ import http from 'node:http'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { native } from '../../ts/native/index.ts'
+import { needs, needsAddon } from '../requirements.ts'
 import { startLoad } from './load.ts'
 import { appSource, ENGINES, type Program, serveArgs, startProgram, until } from './program.ts'
 
@@ -201,9 +201,9 @@ function answers(path: string): Promise<boolean> {
 }
 
 const FULL = '/dev/full'
-const testFull = existsSync(FULL) ? test.serial : test.serial.skip
+const testFull = needs(FULL, existsSync(FULL))
 // The engine on node:http drops lines without a word (docs/engines.md).
-const testFullAccess = native === null ? test.serial.skip : testFull
+const testFullAccess = needsAddon(testFull)
 
 testFullAccess(
   'a full disk for the access log is reported, and the server keeps running',

@@ -5,6 +5,7 @@ import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
+import { needs } from '../requirements.ts'
 import { startProgram } from './program.ts'
 
 const serve = (text: string) =>
@@ -81,7 +82,7 @@ for (const [title, file, source, expected] of PROGRAMS) {
 }
 
 // Node has it since 22.18 and 24.2.
-const metaTest = hasMetaMain() ? test.serial : test.serial.skip
+const metaTest = needs('import.meta.main', hasMetaMain())
 
 const META: [string, string][] = [
   ['app.mjs', 'import.meta.main'],

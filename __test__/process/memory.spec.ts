@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-
+import { needs } from '../requirements.ts'
 import { ENGINES, type Program, serveArgs, startProgram, until } from './program.ts'
 
 const APPLICATION = `const kept = []
@@ -40,7 +40,7 @@ const GROUP = `/sys/fs/cgroup/memory/monoceros-test-${process.pid}`
 const LIMIT_BYTES = 500 << 20
 
 // Needs Linux with control groups that this user may make.
-const testGroup = canMakeGroups() ? test.serial : test.serial.skip
+const testGroup = needs('a cgroup v1 that may be written', canMakeGroups())
 
 testGroup('an out-of-memory kill by the kernel is logged as such', async (t) => {
   mkdirSync(GROUP)

@@ -6,11 +6,11 @@ import { connect, type Socket } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 import test, { type ExecutionContext } from 'ava'
 
-import { native } from '../../ts/native/index.ts'
+import { needsAddon } from '../requirements.ts'
 import { startLoad } from './load.ts'
 import { type Answer, appSource, ENGINES, get, serveArgs, startProgram, until } from './program.ts'
 
-const testNative = native === null ? test.serial.skip : test.serial
+const testNative = needsAddon()
 
 /** Starts a server with a page of metrics. */
 async function start(t: ExecutionContext, engine: string, ...more: string[]) {

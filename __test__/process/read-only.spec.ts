@@ -1,8 +1,7 @@
 // A container whose file system cannot be written, without shared memory of its own.
 
 import { spawnSync } from 'node:child_process'
-import test from 'ava'
-
+import { needs } from '../requirements.ts'
 import { ENGINES, serveArgs, startProgram } from './program.ts'
 
 /** Everything read-only, /tmp and /dev/shm empty besides; then the program. */
@@ -11,7 +10,7 @@ const READ_ONLY = `mount --make-rprivate / && mount --bind / / && mount -o remou
 const ISOLATED = ['unshare', '--mount', 'sh', '-c', READ_ONLY, 'sh'] as const
 const mayIsolate = spawnSync(ISOLATED[0], [...ISOLATED.slice(1), 'true']).status === 0
 // Only root may mount, and not in every container.
-const testIsolated = mayIsolate ? test.serial : test.serial.skip
+const testIsolated = needs('the right to mount', mayIsolate)
 
 const APP = `const { writeFileSync } = require('node:fs')
   const attempt = (path) => { try { writeFileSync(path, '') } catch (error) { return error.code } }

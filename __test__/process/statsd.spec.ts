@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 
-import { native } from '../../ts/native/index.ts'
+import { needsAddon } from '../requirements.ts'
 import { appSource, ENGINES, serveArgs, startProgram, until, WITHOUT_ADDON } from './program.ts'
 import { type Receiver, udpReceiver } from './receivers.ts'
 
@@ -37,7 +37,7 @@ for (const engine of ENGINES) {
   })
 }
 
-const testNative = native === null ? test.serial.skip : test.serial
+const testNative = needsAddon()
 
 testNative('the backlog in the kernel is reported every second', async (t) => {
   const statsd = await udpReceiver(t)

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import test from 'ava'
 
-import { native } from '../../ts/native/index.ts'
+import { needs, needsAddon } from '../requirements.ts'
 import { appSource, ENGINES, serveArgs, startProgram } from './program.ts'
 import { hasPython, streamReceiver, udpReceiver, unixReceiver } from './receivers.ts'
 
@@ -93,7 +93,7 @@ test.serial('syslog at a unix stream that appears later', async (t) => {
   t.is((await program.get()).status, 200)
 })
 
-const testDatagrams = native !== null && hasPython ? test.serial : test.serial.skip
+const testDatagrams = needs('python3', hasPython, needsAddon())
 
 testDatagrams('syslog at a unix datagram socket, as /dev/log is', async (t) => {
   const program = startProgram(t, {
@@ -111,7 +111,7 @@ testDatagrams('syslog at a unix datagram socket, as /dev/log is', async (t) => {
 })
 
 // Without the addon node looks the name up with each message, and nothing is known at the start.
-const testNames = native === null ? test.serial.skip : test.serial
+const testNames = needsAddon()
 
 testNames('a name that cannot be resolved fails the start', async (t) => {
   const program = startProgram(t, {

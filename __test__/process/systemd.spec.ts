@@ -9,6 +9,7 @@ import test, { type ExecutionContext } from 'ava'
 
 import { nodeBinder } from '../../ts/listen/bind-node.ts'
 import { native } from '../../ts/native/index.ts'
+import { needs } from '../requirements.ts'
 import {
   appSource,
   childrenOf,
@@ -97,7 +98,7 @@ s.bind(sys.argv[1].replace('@', '\\0'))
 print(json.dumps('bound'), flush=True)
 while True: print(json.dumps(s.recv(4096).decode()), flush=True)`
 const canListen = native !== null && spawnSync('python3', ['-c', '']).status === 0
-const testNotify = canListen ? test.serial : test.serial.skip
+const testNotify = needs('python3', canListen)
 
 for (const abstract of [false, true]) {
   testNotify(
@@ -162,7 +163,7 @@ for (const [name, without, line] of [
   ['with the addon', { files: {}, env: {} }, /\[DEBUG\] Cannot notify systemd: .*ENOENT/],
   ['without it', WITHOUT_ADDON, /\[WARNING\] NOTIFY_SOCKET is set, but systemd cannot be notified/],
 ] as const) {
-  const run = native === null && without !== WITHOUT_ADDON ? test.serial.skip : test.serial
+  const run = needs('the addon', native !== null || without === WITHOUT_ADDON)
   run(`a notification that fails does not keep it from serving, ${name}`, async (t) => {
     const args = serveArgs('auto', '-w', '1')
     const env = { ...without.env, NOTIFY_SOCKET: '/nowhere/notify' }

@@ -4,7 +4,7 @@
 import http2 from 'node:http2'
 import net from 'node:net'
 import test from 'ava'
-
+import { needsAddon } from '../requirements.ts'
 import { ENGINES, type Program, serveArgs, startProgram, until } from './program.ts'
 
 /** The ways in which an application fails, by the path of the request. */
@@ -146,7 +146,7 @@ for (const engine of ENGINES) {
   })
 }
 
-const withHttp2 = ENGINES.length > 1 ? test.serial : test.serial.skip
+const withHttp2 = needsAddon()
 
 withHttp2('HTTP/2: an error after the handler gets 500, or ends its stream', async (t) => {
   for (const app of [LISTENER_APP, FETCH_APP]) {

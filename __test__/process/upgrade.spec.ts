@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
-
+import { needs } from '../requirements.ts'
 import { startLoad } from './load.ts'
 import {
   appSource,
@@ -28,7 +28,7 @@ import {
 } from './program.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const testBuilt = existsSync(join(ROOT, 'dist/cli/main.js')) ? test.serial : test.serial.skip
+const testBuilt = needs('a build', existsSync(join(ROOT, 'dist/cli/main.js')))
 
 for (const engine of ENGINES) {
   test.serial(`${engine}: USR2 and TERM to the old arbiter lose nothing`, async (t) => {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
+import { needs } from '../requirements.ts'
 import {
   appSource,
   ENGINES,
@@ -24,14 +25,14 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const isClonePublic = isPublic(ROOT)
 if (isRoot && !isClonePublic)
   console.warn(`${ROOT} is private to root: tests of \`user\` are skipped`)
-const testRoot = isRoot && isClonePublic ? test.serial : test.serial.skip
+const testRoot = needs('root, and a clone that others can read', isRoot && isClonePublic)
 
 /** The file `group` of the program's directory as the groups of the system; then the program. */
 const MOUNT = 'mount --make-rprivate / && mount --bind ./group /etc/group && exec "$@"'
 const OWN_GROUPS = ['unshare', '--mount', 'sh', '-c', MOUNT, 'sh'] as const
 const mayMount = spawnSync('unshare', ['--mount', 'mount', '--make-rprivate', '/']).status === 0
 // Not every container permits it.
-const testGroups = mayMount ? testRoot : test.serial.skip
+const testGroups = needs('the right to mount', mayMount, testRoot)
 
 const WHO = `module.exports = (req, res) => res.end(JSON.stringify({
   uid: process.getuid(), gid: process.getgid(), groups: process.getgroups() }))`

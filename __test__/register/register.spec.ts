@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { native } from '../../ts/native/index.ts'
+import { needs, needsAddon } from '../requirements.ts'
 
 /** The built file, since a worker thread cannot load TypeScript sources. */
 const REGISTER = fileURLToPath(new URL('../../dist/register/register.js', import.meta.url))
@@ -53,7 +53,7 @@ const programs: Readonly<Record<string, string>> = {
   'node-only': "Node serves net, http2 and what only Node's parser allows",
 }
 
-const testWithAddon = native === null || !existsSync(REGISTER) ? test.skip : test
+const testWithAddon = needs('a build', existsSync(REGISTER), needsAddon(test))
 
 for (const [program, title] of Object.entries(programs)) {
   testWithAddon(title, async (t) => {

@@ -5,8 +5,8 @@ import net from 'node:net'
 import tls from 'node:tls'
 import test from 'ava'
 
-import { native } from '../../ts/native/index.ts'
 import { ENGINES, get, startProgram } from '../process/program.ts'
+import { needsAddon } from '../requirements.ts'
 import { Certificates } from './certificates.ts'
 import { meet, startSecure } from './client.ts'
 
@@ -93,7 +93,7 @@ for (const engine of ENGINES) {
   })
 }
 
-const onNative = native === null ? test.skip : test
+const onNative = needsAddon(test)
 
 onNative('curl works with TLS 1.2 and 1.3, and http:// on a TLS port gets a 400', async (t) => {
   const certificates = new Certificates(t).selfSigned('one')

@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { ENGINES, serveArgs, startProgram, until } from '../process/program.ts'
+import { serveArgs, startProgram, until } from '../process/program.ts'
+import { needsAddon } from '../requirements.ts'
 import { Connection } from './connection.ts'
 
 const FILES = { 'app.cjs': "module.exports = (req, res) => res.end('served')" }
@@ -130,7 +131,7 @@ const FORMS: readonly (readonly [string | undefined, string, (body: string) => s
 ]
 
 // On the engine on node:http, Node's parser refuses (docs/engines.md).
-const onNative = ENGINES.includes('native' as never) ? test : test.skip
+const onNative = needsAddon(test)
 
 onNative(
   'each error response gives the reason, closes the connection, and is in the access log',

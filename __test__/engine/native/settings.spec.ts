@@ -3,13 +3,13 @@ import test from 'ava'
 import { settingsOf } from '../../../ts/engine/native/engine.ts'
 import { IoThread } from '../../../ts/engine/native/io-thread.ts'
 import { ENGINE_SETTINGS } from '../../../ts/engine/settings.ts'
-import { native } from '../../../ts/native/index.ts'
 import type { EngineSettings } from '../../../ts/settings/engine.ts'
 import { ROWS } from '../../../ts/settings/names.ts'
 import type { SupportedRow } from '../../../ts/settings/rows.ts'
 import { config } from '../../http/engines.ts'
+import { needsAddon } from '../../requirements.ts'
 
-const withAddon = native === null ? test.skip : test
+const withAddon = needsAddon(test)
 
 /** The rows of the settings that the engine reads. */
 const ENGINE_ROWS = ROWS.flatMap(([name, row]) =>
