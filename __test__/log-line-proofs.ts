@@ -17,10 +17,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     'a notification that fails does not keep it from serving',
   ),
   socketFromSystemd: proof(`${P}/systemd.spec.ts`, 'serves the socket of systemd instead of bind'),
-  starting: proof(
-    `${P}/identity.spec.ts`,
-    'the application sees its worker, its instance, the port and no channel of node',
-  ),
+  starting: proof(`${P}/syslog.spec.ts`, 'syslog over UDP gets both logs, with priority and tag'),
   listening: proof(`${P}/systemd.spec.ts`, 'serves the socket of systemd instead of bind'),
   servingMetrics: proof(`${P}/metrics.spec.ts`, 'the page counts requests, in both formats'),
   appMetricsFailed: proof(
@@ -47,8 +44,8 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     'a logger of the operator writes the error log, in arbiter and workers',
   ),
   workerBooting: proof(
-    `${P}/failures.spec.ts`,
-    'max_requests replaces a worker once its successor is ready',
+    `${P}/signals.spec.ts`,
+    'one line reports that all workers serve, and where',
   ),
   workerReady: proof(
     `${P}/signals.spec.ts`,
@@ -100,8 +97,8 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   ),
   blockedInSystemCall: proof(`${P}/blocked.spec.ts`, 'blocked in the system call openat'),
   blockedInNativeCode: proof(
-    'arbiter/arbiter.spec.ts',
-    'the block report is logged before a blocked worker is aborted',
+    'arbiter/block-report.spec.ts',
+    'a blocked worker without a stack and a system call is busy in native code',
   ),
   inFlightRequests: proof(
     'arbiter/arbiter.spec.ts',
@@ -155,10 +152,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     `${P}/signals.spec.ts`,
     'INT during a graceful stop ends it within two seconds',
   ),
-  shutDown: proof(
-    `${P}/identity.spec.ts`,
-    'the application sees its worker, its instance, the port and no channel of node',
-  ),
+  shutDown: proof(`${P}/signals.spec.ts`, 'TERM answers what is in flight and exits with 0'),
   shutDownAfterError: proof(
     'arbiter/arbiter.spec.ts',
     'a start whose application fails exits with its status and logs one message',
@@ -181,8 +175,8 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   ),
   hookFailed: proof(`${P}/hooks.spec.ts`, 'hooks come in their order and in their process'),
   unexpectedError: proof(
-    'arbiter/arbiter.spec.ts',
-    'a reload whose settings cannot be read changes nothing',
+    `${P}/hooks.spec.ts`,
+    'an error of what a hook has left running is logged, and nothing else happens',
   ),
   workerEngine: proof(
     `${P}/blocked.spec.ts`,

@@ -316,7 +316,7 @@ test('a start whose application fails exits with its status and logs one message
     t.is(await stage.status, exit)
     t.is(stage.log.filter((line) => line.includes('it is broken')).length, 1)
     const reason = exit === 4 ? 'App failed to load.' : 'Worker failed to boot.'
-    t.is(stage.log.at(-1), `error Reason: ${reason}`)
+    t.deepEqual(stage.log.slice(-2), ['error Shutting down: Master', `error Reason: ${reason}`])
   }
 })
 

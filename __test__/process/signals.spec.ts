@@ -100,6 +100,7 @@ test.serial('one line reports that all workers serve, and where', async (t) => {
   t.is(workers, '2')
   t.is(Number(port), program.port)
   t.is(program.log.match(/Ready:/g)?.length, 1)
+  t.is(program.log.match(/\[INFO\] Booting worker with pid: \d+$/gm)?.length, 2)
 })
 
 test.serial('WINCH is ignored in the foreground, where a terminal sends it', async (t) => {
