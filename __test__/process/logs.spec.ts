@@ -19,7 +19,16 @@ import test from 'ava'
 
 import { needs, needsAddon } from '../requirements.ts'
 import { startLoad } from './load.ts'
-import { appSource, ENGINES, type Program, serveArgs, startProgram, until } from './program.ts'
+import {
+  appSource,
+  ENGINES,
+  get,
+  type Program,
+  serveArgs,
+  someoneListens,
+  startProgram,
+  until,
+} from './program.ts'
 
 for (const engine of ENGINES) {
   test.serial(`${engine}: rotation by USR1 loses no line of either log`, async (t) => {
@@ -230,7 +239,8 @@ testFull(
     await program.line(
       /the error log \/dev\/full cannot be written \(ENOSPC.*the server keeps running/,
     )
-    await until(() => existsSync(at(program, 'a.sock')), 'the socket')
+    await someoneListens({ path: at(program, 'a.sock') })
+    t.is((await get({ socketPath: at(program, 'a.sock') })).status, 200)
     program.signal('SIGHUP')
     program.signal('SIGUSR1')
     program.signal('SIGTERM')
