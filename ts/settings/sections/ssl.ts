@@ -201,6 +201,7 @@ export const SSL_ROWS = {
       'Cipher suites of TLS, the preferred one first. ' +
       'The value has names of OpenSSL or IANA, separated by colons or commas. ' +
       'Only these suites are offered: without a suite of TLS 1.3, there is no TLS 1.3. ' +
-      'The default is all suites, and the client chooses.',
+      'The default is all suites. The native engine prefers AES-128, then AES-256, unless the ' +
+      'client prefers ChaCha20.',
   },
 } as const satisfies Record<string, Row>

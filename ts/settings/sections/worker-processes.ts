@@ -169,7 +169,7 @@ export const WORKER_PROCESSES_ROWS = {
     engine: { type: 'duration', register: 5 },
     doc:
       'Time that an idle connection stays open for its next request. ' +
-      "Gunicorn's 2 seconds are shorter than the idle timeout of any load balancer, which then " +
+      "Gunicorn's 2 seconds are shorter than the idle timeout of load balancers, which then " +
       'sends requests into closing connections. 75 seconds are longer than the usual 60. ' +
       '0 closes the connection after each response.',
   },
