@@ -314,6 +314,9 @@ native('Socket.IO works with its default transports, and reconnects after a relo
   const errors: string[] = []
   const clients = Array.from({ length: 20 }, () => connectChat(t, program.port, errors))
   await until(() => clients.every(({ connected }) => connected), 'all clients')
+  // A client whose WebSocket closes during the upgrade is silent until its ping timeout.
+  const isUpgraded = ({ io: { engine } }: Socket) => engine.transport?.name === 'websocket'
+  await until(() => clients.every(isUpgraded), 'all upgrades')
   t.deepEqual(errors, [])
   const first = await Promise.all(clients.map((client) => askChat(client, 'hello')))
   t.is(new Set(first).size, WORKERS)
