@@ -3,40 +3,15 @@
 //! its socket at once.
 
 use std::io;
-use std::mem::{MaybeUninit, zeroed};
-#[cfg(not(target_os = "linux"))]
-use std::os::fd::AsRawFd;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-/// Buffer for one control message with one descriptor.
-#[repr(C, align(8))]
-struct ControlBuffer([u8; 32]);
+use monoceros_engine::transport::descriptor_message;
 
 /// Responds to the request `id`. Without a descriptor the response is a refusal.
 pub(super) fn send_response(socket: RawFd, id: u32, fd: Option<RawFd>) -> io::Result<()> {
-    let mut bytes = id.to_ne_bytes();
-    let mut iovec = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut control = ControlBuffer([0; 32]);
-    let mut message = message_header(&mut iovec);
-    if let Some(fd) = fd {
-        message.msg_control = control.0.as_mut_ptr().cast();
-        // SAFETY: both macros only compute sizes.
-        let (space, length) = unsafe { (libc::CMSG_SPACE(FD_BYTES), libc::CMSG_LEN(FD_BYTES)) };
-        message.msg_controllen = space as _;
-        // SAFETY: the buffer is aligned and longer than the message. Each part of the message is
-        // written before it is read.
-        unsafe {
-            let header = libc::CMSG_FIRSTHDR(&raw const message);
-            (*header).cmsg_level = libc::SOL_SOCKET;
-            (*header).cmsg_type = libc::SCM_RIGHTS;
-            (*header).cmsg_len = length as _;
-            libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd);
-        }
-    }
-    // SAFETY: everything that the message points to outlives the call.
-    let sent = unsafe { libc::sendmsg(socket, &raw const message, SEND_FLAGS) };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    let fd = fd.map(borrow).transpose()?;
+    descriptor_message::send(borrow(socket)?, &id.to_ne_bytes(), fd)
 }
 
 /// Sends a request and waits for the response with this `id`. Late responses to earlier requests
@@ -48,12 +23,9 @@ pub(super) fn request_descriptor(
     limit: Duration,
 ) -> io::Result<Option<OwnedFd>> {
     let deadline = Instant::now() + limit;
-    // SAFETY: the bytes outlive the call. A request is short, so the socket pair accepts all of it
-    // or nothing, and never a part that would be an invalid request.
-    let sent = unsafe { libc::send(socket, request.as_ptr().cast(), request.len(), SEND_FLAGS) };
-    if sent < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    // A request is short, so the socket pair accepts all of it or nothing, and never a part that
+    // would be an invalid request.
+    descriptor_message::send(borrow(socket)?, request.as_bytes(), None)?;
     loop {
         wait_until_readable(socket, deadline)?;
         let (response_id, fd) = receive(socket)?;
@@ -78,68 +50,24 @@ fn wait_until_readable(socket: RawFd, deadline: Instant) -> io::Result<()> {
     }
 }
 
-/// Receives one response. Its descriptor is close-on-exec.
+/// Receives one response.
 fn receive(socket: RawFd) -> io::Result<(u32, Option<OwnedFd>)> {
     let mut bytes = [0; size_of::<u32>()];
-    let mut iovec = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut control = ControlBuffer([0; 32]);
-    let mut message = message_header(&mut iovec);
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = control.0.len() as _;
-    // SAFETY: everything that the message points to outlives the call.
-    let received = unsafe { libc::recvmsg(socket, &raw mut message, RECEIVE_FLAGS | CLOEXEC_FLAG) };
-    if received < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has filled in the control message, if there is one.
-    let fd = unsafe {
-        let header = libc::CMSG_FIRSTHDR(&raw const message);
-        let has_descriptor = !header.is_null() && (*header).cmsg_type == libc::SCM_RIGHTS;
-        has_descriptor
-            .then(|| OwnedFd::from_raw_fd(libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned()))
-    };
-    #[cfg(not(target_os = "linux"))]
-    if let Some(fd) = &fd {
-        close_on_exec(fd)?;
-    }
-    if received as usize != bytes.len() {
+    let (count, fd) = descriptor_message::receive(borrow(socket)?, &mut bytes)?;
+    if count != bytes.len() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok((u32::from_ne_bytes(bytes), fd))
 }
 
-#[cfg(not(target_os = "linux"))]
-fn close_on_exec(fd: &OwnedFd) -> io::Result<()> {
-    // SAFETY: the call takes no pointers, and the descriptor is open.
-    let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// A closed socket of Node has the number -1.
+fn borrow<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: JavaScript keeps its descriptors open during the call, and the number is not -1.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
-
-fn message_header(iovec: &mut libc::iovec) -> libc::msghdr {
-    // SAFETY: `msghdr` is plain data and valid when zeroed; some systems have private padding in
-    // it.
-    let mut message: libc::msghdr = unsafe { MaybeUninit::new(zeroed()).assume_init() };
-    message.msg_iov = iovec;
-    message.msg_iovlen = 1;
-    message
-}
-
-const FD_BYTES: u32 = size_of::<RawFd>() as u32;
-
-/// Flags for sending without SIGPIPE and without blocking.
-#[cfg(target_os = "linux")]
-const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-/// Flags for sending without blocking. macOS has no MSG_NOSIGNAL, but Node ignores SIGPIPE.
-#[cfg(not(target_os = "linux"))]
-const SEND_FLAGS: i32 = libc::MSG_DONTWAIT;
-
-const RECEIVE_FLAGS: i32 = libc::MSG_DONTWAIT;
-/// Makes a received descriptor close-on-exec at once, so that no child started by another thread
-/// inherits it. macOS has no such flag.
-#[cfg(target_os = "linux")]
-const CLOEXEC_FLAG: i32 = libc::MSG_CMSG_CLOEXEC;
-#[cfg(not(target_os = "linux"))]
-const CLOEXEC_FLAG: i32 = 0;
 
 #[cfg(test)]
 mod tests {

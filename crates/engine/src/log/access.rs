@@ -14,6 +14,7 @@ use std::io;
 use std::time::Duration;
 
 pub use format::AccessFormat;
+pub(crate) use format::{decode_percent, split_fields};
 pub use syslog::Syslog;
 
 use crate::exchange::request_head::Span;

@@ -13,6 +13,7 @@ use memchr::memmem;
 
 use crate::exchange::request_head::RequestHead;
 use crate::guard::parse_policy::ParsePolicy;
+use crate::log::access::{decode_percent, split_fields};
 use crate::pressure::settings::ProxyProtocol;
 use crate::scoreboard::{SessionHash, SlotRef};
 use crate::transport::listener::{PeerAddr, WorkerSlot, duplicate};
@@ -71,7 +72,7 @@ impl Affinity {
             }
             SessionKey::Cookie(name) => self.hash(cookie_of(head, bytes, name)?),
             SessionKey::Query(name) => {
-                self.hash(&unescape(parameter_of(head.target.of(bytes), name)?))
+                self.hash(&decode_percent(parameter_of(head.target.of(bytes), name)?))
             }
         };
         self.other_owner(session)
@@ -115,27 +116,19 @@ impl Affinity {
 
     /// Learns a session from the fields of a response.
     pub(crate) fn learn_from_fields(&self, fields: &[u8]) {
-        let wanted: &[u8] = match self.key {
-            SessionKey::Address => return,
-            SessionKey::Cookie(_) => b"set-cookie",
-            SessionKey::Query(_) => b"location",
-        };
-        for line in fields.split(|byte| *byte == b'\n') {
-            let Some(colon) = memchr::memchr(b':', line) else { continue };
-            let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-            if !name.eq_ignore_ascii_case(wanted) {
-                continue;
-            }
+        for (name, value) in split_fields(fields) {
             let found = match &self.key {
-                SessionKey::Address => None,
-                SessionKey::Cookie(cookie) => {
+                SessionKey::Cookie(cookie) if name.eq_ignore_ascii_case(b"set-cookie") => {
                     let pair = value.split(|byte| *byte == b';').next().unwrap_or_default();
-                    cookie_value(pair, cookie)
+                    value_of(pair, cookie).map(<[u8]>::to_vec)
                 }
-                SessionKey::Query(parameter) => parameter_of(value, parameter),
+                SessionKey::Query(parameter) if name.eq_ignore_ascii_case(b"location") => {
+                    parameter_of(value, parameter).map(decode_percent)
+                }
+                _ => None,
             };
-            if let Some(found) = found {
-                self.learn(&unescape_if(matches!(self.key, SessionKey::Query(_)), found));
+            if let Some(key) = found {
+                self.learn(&key);
             }
         }
     }
@@ -146,7 +139,7 @@ impl Affinity {
         let searched = &part[..part.len().min(MAX_SEARCHED as usize)];
         let found = value_in_text(searched, name);
         if let Some(value) = found {
-            self.learn(&unescape(value));
+            self.learn(&decode_percent(value));
         }
         found.is_some()
     }
@@ -196,10 +189,11 @@ fn cookie_of<'a>(head: &RequestHead, bytes: &'a [u8], name: &[u8]) -> Option<&'a
     let fields = head.fields.iter();
     let cookies = fields.filter(|(field, _)| field.of(bytes).eq_ignore_ascii_case(b"cookie"));
     let mut pairs = cookies.flat_map(|(_, value)| value.of(bytes).split(|byte| *byte == b';'));
-    pairs.find_map(|pair| cookie_value(pair, name))
+    pairs.find_map(|pair| value_of(pair, name))
 }
 
-fn cookie_value<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+/// Returns the value of a pair `NAME=VALUE`, if it has this name and is not empty.
+fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let rest = pair.trim_ascii().strip_prefix(name)?.trim_ascii_start();
     let value = rest.strip_prefix(b"=")?.trim_ascii();
     (!value.is_empty()).then_some(value)
@@ -209,7 +203,7 @@ fn cookie_value<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 fn parameter_of<'a>(target: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let query = &target[memchr::memchr(b'?', target)? + 1..];
     let query = query.split(|byte| *byte == b'#').next()?;
-    query.split(|byte| *byte == b'&').find_map(|pair| cookie_value(pair, name))
+    query.split(|byte| *byte == b'&').find_map(|pair| value_of(pair, name))
 }
 
 /// Returns the value of the first member `"NAME":"VALUE"` of a JSON text, or of the first query
@@ -235,33 +229,6 @@ fn value_in_text<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 /// Whether a byte can be part of a parameter's value (RFC 3986 section 3.4).
 fn is_query_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@/?%".contains(&byte)
-}
-
-fn unescape_if(is_escaped: bool, value: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    if is_escaped { unescape(value) } else { value.into() }
-}
-
-/// Replaces percent-encoded bytes (RFC 3986 section 2.1), so that every spelling of a value has the
-/// same hash.
-fn unescape(value: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    if !value.contains(&b'%') {
-        return value.into();
-    }
-    let digit = |at: usize| value.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let (mut out, mut at) = (Vec::with_capacity(value.len()), 0);
-    while let Some(byte) = value.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    out.into()
 }
 
 /// Bytes of a response body that are searched for the key of a new session.
@@ -295,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_among_others() {
-        let find = |pair: &'static str| cookie_value(pair.as_bytes(), b"io");
+        let find = |pair: &'static str| value_of(pair.as_bytes(), b"io");
         assert_eq!(find(" io=a=b "), Some(&b"a=b"[..]));
         for without in ["io", "io=", "ion=1", "xio=1", ""] {
             assert_eq!(find(without), None, "{without}");
@@ -320,12 +287,5 @@ mod tests {
         ] {
             assert_eq!(find(without), None, "{without}");
         }
-    }
-
-    #[test]
-    fn all_spellings_of_a_value_are_the_same() {
-        assert_eq!(&*unescape(b"a%2Fb%2f"), b"a/b/");
-        assert_eq!(&*unescape(b"100%%4"), b"100%%4");
-        assert_eq!(&*unescape(b"plain"), b"plain");
     }
 }

@@ -6,16 +6,14 @@
 //! not served. The arbiter keeps both ends, so no message is lost when a worker dies: it passes on
 //! what is left in the inbox ([`TransferSockets::rescue`]).
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
+#[cfg(target_os = "linux")]
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 
+use super::descriptor_message;
 use crate::scoreboard::{Board, SessionHash};
 use crate::transport::listener::{AcceptedConnection, PeerAddr};
 
@@ -86,7 +84,7 @@ impl TransferSockets {
                 let target = board.owner_of(session).and_then(|slot| self.pairs.get(slot));
                 if let (Some(target), Some(fd)) = (target, fd) {
                     // A full inbox closes the connection: its worker does not read any more.
-                    let _ = send_message(target.outbox.as_fd(), message, fd.as_fd());
+                    let _ = descriptor_message::send(&target.outbox, message, Some(fd.as_fd()));
                 }
             }
         }
@@ -116,7 +114,8 @@ pub(crate) fn send(
     };
     let (session, is_tls) = (session.number(), u8::from(is_tls));
     let line = format!("{session:x} {server_id} {is_tls} {peer} {client} {local} {requests}\n");
-    send_message(outbox, &[line.as_bytes(), unread].concat(), connection)
+    let message = [line.as_bytes(), unread].concat();
+    descriptor_message::send(outbox, &message, Some(connection))
 }
 
 /// Receives a connection from an inbox; `None` if it is empty.
@@ -158,35 +157,17 @@ fn read_session(message: &[u8]) -> Option<(SessionHash, &str)> {
     Some((SessionHash::from_number(number), line))
 }
 
-fn send_message(outbox: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> io::Result<()> {
-    let descriptors = [fd];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    // The space is for this one message.
-    let _ = control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    sendmsg(outbox, &[IoSlice::new(bytes)], &mut control, SEND_FLAGS)?;
-    Ok(())
-}
-
 /// Takes one message from an inbox: its descriptor and its bytes, which `buffer` holds.
 fn receive_message<'a>(
     inbox: &OwnedFd,
     buffer: &'a mut Vec<u8>,
 ) -> io::Result<Option<(Option<OwnedFd>, &'a [u8])>> {
     buffer.resize(MAX_MESSAGE, 0);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = recvmsg(inbox, &mut [IoSliceMut::new(buffer)], &mut control, RECEIVE_FLAGS);
-    let count = match received {
-        Ok(received) => received.bytes,
-        Err(error) if error == rustix::io::Errno::AGAIN => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let fd = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    Ok(Some((fd, &buffer[..count])))
+    match descriptor_message::receive(inbox, buffer) {
+        Ok((count, fd)) => Ok(Some((fd, &buffer[..count]))),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -194,7 +175,7 @@ fn create_pair() -> io::Result<Pair> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (inbox, outbox) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     // The system takes less if its own maximum is smaller.
-    rustix::net::sockopt::set_socket_send_buffer_size(&outbox, MAX_MESSAGE)?;
+    sockopt::set_socket_send_buffer_size(&outbox, MAX_MESSAGE)?;
     Ok(Pair { inbox, outbox })
 }
 
@@ -208,16 +189,6 @@ fn create_pair() -> io::Result<Pair> {
 const NONE: &str = "-";
 /// Maximum number of bytes in a message: more than the longest head and what is read ahead of it.
 const MAX_MESSAGE: usize = 512 * 1_024;
-const RECEIVE_FLAGS: RecvFlags = RecvFlags::DONTWAIT.union(CLOEXEC);
-/// A descriptor that is received must not be inherited by a child that another thread starts.
-#[cfg(target_os = "linux")]
-const CLOEXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
-#[cfg(not(target_os = "linux"))]
-const CLOEXEC: RecvFlags = RecvFlags::empty();
-#[cfg(target_os = "linux")]
-const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
-#[cfg(not(target_os = "linux"))]
-const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -303,7 +274,7 @@ mod tests {
         let (ours, _) = UnixStream::pair().unwrap();
         let outbox = sockets.pairs[0].outbox.as_fd();
         for text in [&b"\n"[..], b"zz 0 0 - - - 0\n", b"1 0 0 - - -\n", b"1 0 0 1.2 - - 0\n"] {
-            send_message(outbox, text, ours.as_fd()).unwrap();
+            descriptor_message::send(outbox, text, Some(ours.as_fd())).unwrap();
             assert!(receive(&sockets.pairs[0].inbox, &mut Vec::new()).is_err(), "{text:?}");
         }
     }

@@ -211,7 +211,8 @@ fn append_field_values<'a>(
     }
 }
 
-fn split_fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// Returns the names and values of field lines.
+pub(crate) fn split_fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     block.split(|byte| *byte == b'\n').filter_map(|field| {
         let colon = memchr::memchr(b':', field)?;
         Some((&field[..colon], field[colon + 1..].trim_ascii()))
@@ -236,7 +237,7 @@ pub(super) fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Decodes percent-encoding (RFC 3986 section 2.1). Invalid sequences stay as they are.
-pub(super) fn decode_percent(text: &[u8]) -> Vec<u8> {
+pub(crate) fn decode_percent(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, rest_after @ ..] = rest {

@@ -185,8 +185,6 @@ impl Connection {
                     }
                 }
                 Progress::Head => {
-                    // The bytes after an upgrade request are a body only if JavaScript declines the
-                    // upgrade.
                     // The state of TLS cannot leave the process.
                     if let Some(affinity) = &shared.ctx.affinity
                         && !std::mem::take(&mut self.is_transferred)
@@ -195,7 +193,8 @@ impl Connection {
                         let peer = shared.peer.get();
                         self.destination = affinity.destination_of(&head, &message.head, peer);
                     }
-                    // On Node, the program sees the request before a fault in its body.
+                    // The bytes after an upgrade request are a body only if JavaScript declines the
+                    // upgrade. On Node, the program sees the request before a fault in its body.
                     let is_dispatched_first =
                         limits.node_compatible && head.framing == Framing::Chunked;
                     if self.guard.is_complete()

@@ -183,3 +183,10 @@ fn only_sound_basic_credentials_name_a_user() {
         );
     }
 }
+
+#[test]
+fn all_spellings_of_a_value_are_the_same() {
+    assert_eq!(decode_percent(b"a%2Fb%2f"), b"a/b/");
+    assert_eq!(decode_percent(b"100%%4"), b"100%%4");
+    assert_eq!(decode_percent(b"plain"), b"plain");
+}
