@@ -11,6 +11,7 @@ import { logLine } from '../log/log-lines.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { RecentLines } from '../log/recent-lines.ts'
 import { native, nativeFailure } from '../native/index.ts'
+import { parseOpenFileLimits } from '../process/proc-files.ts'
 import { type Program, system } from '../process/system.ts'
 import { setTitle } from '../process/title.ts'
 import { prepareLogFile, resolveOwner } from '../process/user.ts'
@@ -135,7 +136,7 @@ export async function runArbiter(
 function readOpenFilesLimit(): { text: string; maxOpenFiles: number } {
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8')
-    const [, soft, hard] = /^Max open files\s+(\d+|unlimited)\s+(\d+|unlimited)/m.exec(limits) ?? []
+    const { soft, hard } = parseOpenFileLimits(limits)
     const text = `at most ${soft} per process, hard limit ${hard}`
     return { text, maxOpenFiles: Number(soft) || Number.POSITIVE_INFINITY }
   } catch {

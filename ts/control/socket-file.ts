@@ -4,9 +4,10 @@
  */
 
 import { chmodSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
-import { connect, type Server } from 'node:net'
+import type { Server } from 'node:net'
 
 import { systemError } from '../errors.ts'
+import { bindWithUmask, isListening } from '../listen/unix-socket.ts'
 import { linkIfFree } from '../process/link-file.ts'
 import { errorCode, processId } from '../process/system.ts'
 
@@ -16,6 +17,9 @@ const MAX_PATH_BYTES = 107
 const BACKLOG = 32
 /** umask under which the socket is bound: only this user can connect before the mode is set. */
 const PRIVATE_UMASK = 0o177
+
+/** Errors of a connect that a process which listens can cause. */
+const SIGNS_OF_LIFE = ['EAGAIN', 'EACCES']
 
 /** A socket file that this process has created. */
 export interface SocketFile {
@@ -69,7 +73,7 @@ export async function removeStaleSocket(path: string): Promise<boolean> {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
     throw systemError('ENOTSOCK', path)
   }
-  if (await isListening(path)) return false
+  if (await isListening(path, SIGNS_OF_LIFE)) return false
   // Moved away before it is removed. If another process has put its own socket there meanwhile,
   // that one is put back.
   const moved = `${path}.${processId()}.stale`
@@ -80,24 +84,10 @@ export async function removeStaleSocket(path: string): Promise<boolean> {
     if (errorCode(error) === 'ENOENT') return true
     throw error
   }
-  const isLive = await isListening(moved)
+  const isLive = await isListening(moved, SIGNS_OF_LIFE)
   if (isLive) linkIfFree(moved, path)
   unlinkSync(moved)
   return !isLive
-}
-
-/** Returns whether a process listens at a path. */
-export function isListening(path: string): Promise<boolean> {
-  return new Promise((done) => {
-    const probe = connect(path)
-    const end = (answer: boolean) => {
-      probe.destroy()
-      done(answer)
-    }
-    probe.on('connect', () => end(true))
-    // EAGAIN: a process listens, and its queue is full. EACCES: it belongs to another user.
-    probe.on('error', (error) => end(['EAGAIN', 'EACCES'].includes(errorCode(error) ?? '')))
-  })
 }
 
 async function claim(from: string, path: string): Promise<void> {
@@ -109,16 +99,13 @@ async function claim(from: string, path: string): Promise<void> {
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((done, fail) => {
     server.once('error', fail)
-    // The umask belongs to the process, so it is set for this call alone; bind(2) is in it.
-    const before = process.umask(PRIVATE_UMASK)
-    try {
+    // bind(2) is in this call.
+    bindWithUmask(PRIVATE_UMASK, () =>
       server.listen({ path, backlog: BACKLOG }, () => {
         server.off('error', fail)
         done()
-      })
-    } finally {
-      process.umask(before)
-    }
+      }),
+    )
   })
 }
 

@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path'
 import { createControlDirectory, listControlDirectories } from '../control/directory.ts'
 import { nativeFailure } from '../native/index.ts'
 import { type ReadText, readTextIfExists } from '../process/control-groups.ts'
+import { parseKibibytes, parseOpenFileLimits } from '../process/proc-files.ts'
 import { currentDate } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
 import { availableCpus, cpuQuota, memoryLimit } from '../settings/cpus.ts'
@@ -54,7 +55,6 @@ export interface CheckedSettings {
 }
 
 const DEFAULT_FIRST_UNPRIVILEGED_PORT = 1_024
-const KIBIBYTE = 1_024
 /** Number of the capability CAP_NET_BIND_SERVICE (capabilities(7)). */
 const CAP_NET_BIND_SERVICE = 10n
 
@@ -65,8 +65,8 @@ export function collectFacts(
   read: ReadText = readTextIfExists,
 ): Facts {
   const meminfo = read('/proc/meminfo') ?? ''
-  const swapTotal = readKibibytes(meminfo, 'SwapTotal')
-  const swapFree = readKibibytes(meminfo, 'SwapFree')
+  const swapTotal = parseKibibytes(meminfo, 'SwapTotal')
+  const swapFree = parseKibibytes(meminfo, 'SwapFree')
   return {
     nodeVersion: process.versions.node,
     engineFailure: nativeFailure,
@@ -116,14 +116,9 @@ function canBindPrivileged(read: ReadText): boolean {
 }
 
 function readOpenFiles(limits: string | undefined): number | undefined {
-  const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(limits ?? '') ?? []
+  const { soft } = parseOpenFileLimits(limits ?? '')
   if (soft === undefined) return undefined
   return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft)
-}
-
-function readKibibytes(meminfo: string, name: string): number | undefined {
-  const found = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(meminfo)?.[1]
-  return found === undefined ? undefined : Number(found) * KIBIBYTE
 }
 
 function readNumber(text: string | undefined): number | undefined {

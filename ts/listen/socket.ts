@@ -5,7 +5,7 @@
  */
 
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
-import { connect, isIPv6, SocketAddress } from 'node:net'
+import { isIPv6, SocketAddress } from 'node:net'
 import { resolve } from 'node:path'
 
 import { monocerosError, systemError } from '../errors.ts'
@@ -25,6 +25,7 @@ import {
 } from './address.ts'
 import { type BoundSocket, createNativeBinder } from './bind-native.ts'
 import { nodeBinder } from './bind-node.ts'
+import { bindWithUmask, isListening } from './unix-socket.ts'
 
 /** An open listening socket. */
 export interface Listener {
@@ -198,16 +199,6 @@ export function adoptListener(
   return path === undefined ? createListener(bind, bound) : createFileListener(bind, bound, path)
 }
 
-// The umask belongs to the process, so it is set for this call alone.
-function bindWithUmask<T>(umask: number, bind: () => T): T {
-  const before = process.umask(umask)
-  try {
-    return bind()
-  } finally {
-    process.umask(before)
-  }
-}
-
 function createFileListener(bind: string, bound: BoundSocket, socketFile: string): Listener {
   const ino = lstatSync(socketFile, { throwIfNoEntry: false })?.ino
   // Another process may have put its own socket file there, which is left alone.
@@ -240,21 +231,8 @@ async function removeStaleSocketFile(path: string): Promise<void> {
   if (entry === undefined) return
   if (!entry.isSocket())
     throw monocerosError('ERR_BIND', `unix:${path}`, 'the file is not a socket')
-  if (await acceptsConnections(path)) throw systemError('EADDRINUSE', path)
+  if (await isListening(path, ['EAGAIN'])) throw systemError('EADDRINUSE', path)
   unlinkSync(path)
-}
-
-function acceptsConnections(path: string): Promise<boolean> {
-  return new Promise((done) => {
-    const probe = connect(path)
-    const end = (answer: boolean) => {
-      probe.destroy()
-      done(answer)
-    }
-    probe.on('connect', () => end(true))
-    // EAGAIN: a process listens, and its queue is full.
-    probe.on('error', (error) => end(errorCode(error) === 'EAGAIN'))
-  })
 }
 
 function createListener(bind: string, { fd, address, close }: BoundSocket): Listener {

@@ -10,6 +10,7 @@ import {
   type ReadText,
   readTextIfExists,
 } from './control-groups.ts'
+import { parseKibibytes } from './proc-files.ts'
 
 /**
  * Returns how many processes of this control group the kernel has killed for lack of memory since
@@ -34,6 +35,5 @@ const OOM_CONTROL = 'memory.oom_control'
 
 /** Returns the resident memory of a process; undefined if it has exited, or outside Linux. */
 export function readResidentBytes(pid: number): number | undefined {
-  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readTextIfExists(`/proc/${pid}/status`) ?? '')?.[1]
-  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024
+  return parseKibibytes(readTextIfExists(`/proc/${pid}/status`) ?? '', 'VmRSS')
 }

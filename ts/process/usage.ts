@@ -3,6 +3,7 @@
 import { readdirSync, statSync } from 'node:fs'
 
 import { readTextIfExists } from './control-groups.ts'
+import { parseKibibytes, parseOpenFileLimits } from './proc-files.ts'
 
 /** Processor time, memory and descriptors of a process. */
 export interface ProcessUsage {
@@ -22,14 +23,15 @@ export function readProcessUsage(pid: number): ProcessUsage | undefined {
   if (fields === undefined || fields.length < 22) return undefined
   const status = readTextIfExists(`/proc/${pid}/status`) ?? ''
   const limits = readTextIfExists(`/proc/${pid}/limits`) ?? ''
-  const maximum = /^Max open files\s+(\d+)/m.exec(limits)?.[1]
+  const maximum = Number(parseOpenFileLimits(limits).soft)
   return {
     userSeconds: Number(fields[USER_TIME]) / TICKS_PER_SECOND,
     systemSeconds: Number(fields[SYSTEM_TIME]) / TICKS_PER_SECOND,
-    residentBytes: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024,
-    virtualBytes: Number(/^VmSize:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024,
+    residentBytes: parseKibibytes(status, 'VmRSS') ?? 0,
+    virtualBytes: parseKibibytes(status, 'VmSize') ?? 0,
     openDescriptors: countDescriptors(pid),
-    maxDescriptors: maximum === undefined ? undefined : Number(maximum),
+    // NaN: the limit is not known, or there is none.
+    maxDescriptors: Number.isNaN(maximum) ? undefined : maximum,
   }
 }
 
