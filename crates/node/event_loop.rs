@@ -128,6 +128,11 @@ impl EventLoop {
         }
     }
 
+    /// Whether JavaScript has written records that no turn has read.
+    fn has_unread_records(&self) -> bool {
+        self.io.borrow().as_ref().is_some_and(IoThread::has_unread_records)
+    }
+
     fn active_watch(&self) -> Option<&Watch> {
         // SAFETY: the object lives as long as its handles are open, and `unwatch`, which closes
         // them, clears the pointer.
@@ -315,8 +320,15 @@ unsafe extern "C" fn on_timer(handle: *mut c_void) {
 }
 
 unsafe extern "C" fn on_prepare(handle: *mut c_void) {
+    let _abort = AbortOnPanic;
     // SAFETY: libuv calls back for open handles only.
-    unsafe { watch_of(handle) }.presence.begin_wait();
+    let watch = unsafe { watch_of(handle) };
+    // As in Node, a response of a timer or an immediate is sent before the loop polls: its client,
+    // in this process or another, may need it for what this poll finds.
+    if watch.event_loop.has_unread_records() {
+        watch.turn(IoThread::wake);
+    }
+    watch.presence.begin_wait();
 }
 
 unsafe extern "C" fn on_check(handle: *mut c_void) {

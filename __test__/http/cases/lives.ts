@@ -327,6 +327,26 @@ export const lives: Scenarios = {
     })
     return [await exchange(await serve(server), get('/')), calls]
   },
+  'the client has the response of an immediate before the next immediates run': async ({
+    serve,
+  }) => {
+    let isReceived = false
+    let isFirst = false
+    const port = await serve((_req, res) => {
+      res.on('finish', () => setImmediate(() => (isFirst ||= isReceived)))
+      setImmediate(() => res.end('x'))
+    })
+    // On a busy machine, the I/O thread may send one of them a moment later.
+    for (let requests = 0; requests < 20 && !isFirst; requests++) {
+      isReceived = false
+      const client = new RawClient(port).send(get('/'))
+      client.socket.once('data', () => {
+        isReceived = true
+      })
+      await client.untilClosed()
+    }
+    return isFirst
+  },
   'destroySoon() of the socket after end()': logged((req, res) => {
     res.end('x')
     ;(req.socket as unknown as { destroySoon(): void }).destroySoon()

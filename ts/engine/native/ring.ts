@@ -126,7 +126,8 @@ export class Ring {
   readonly #lastLines = new LastLines()
   readonly #wakeLater = (): void => {
     this.#isWakeScheduled = false
-    this.wake()
+    // The loop may have read the records before it polled.
+    if (Atomics.load(this.#header, RING_WORD.HEAD) !== this.#tail) this.wake()
   }
   /** Whether the dispatcher handles a batch; it then calls `wake` itself. */
   isInBatch = false

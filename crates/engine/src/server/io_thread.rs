@@ -257,6 +257,12 @@ impl IoThread {
         self.send(ControlMessage::ReopenLog);
     }
 
+    /// Whether the ring has records that no turn has read.
+    #[must_use]
+    pub fn has_unread_records(&self) -> bool {
+        self.handoff.ring.has_unread_records()
+    }
+
     /// Sends the responses in the ring: by a turn on this thread, or by a wake of the I/O thread.
     pub fn wake(&self) -> TurnResult {
         if self.mode == LoopMode::IoThread {
