@@ -56,6 +56,25 @@ export const seldom: Scenarios = {
     await until(() => log.length >= 7)
     return log
   },
+  "socket.parser has the request until 'end' if that follows the response": async ({ serve }) => {
+    const log: unknown[] = []
+    const port = await serve((req, res) => {
+      const { socket } = req as { socket: { parser?: Parser } }
+      req.on('end', () => {
+        log.push(socket.parser?.incoming === req, req.listenerCount('end'))
+        process.nextTick(() => log.push(socket.parser?.incoming))
+      })
+      res.end('x')
+    })
+    const client = new RawClient(port)
+    client.send(request('POST', '/', ['Content-Length: 5'], 'whole'))
+    await until(() => log.length === 3)
+    client.send(request('POST', '/', ['Content-Length: 5'], 'in'))
+    client.send('two')
+    await until(() => log.length === 6)
+    client.destroy()
+    return log
+  },
   'an empty write sends the head': async ({ serve }) => {
     const answers: http.ServerResponse[] = []
     const port = await serve((_req, res) => {

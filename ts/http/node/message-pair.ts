@@ -21,6 +21,7 @@ import {
 import { closeSilently, isBodyRead } from './request.ts'
 import { HEAD_SIMPLE, HEAD_UNDECIDED, parseRenderedHead } from './response-head.ts'
 import type { ServerSocket } from './server-socket.ts'
+import { showUntilEnd } from './shown-parser.ts'
 import { closeSocket, failSocket } from './socket.ts'
 import { pauseInput, resumeInput } from './socket-listeners.ts'
 import { type AttachedPair, kInputRefused, kLastResponseGiven, kMessagePair } from './symbols.ts'
@@ -134,9 +135,8 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
   }
 
   onAborted(): void {
-    const { server } = this.socket
     // Node's parser reports an input that ends within a message.
-    const { destroyed, [kInputRefused]: isRefused } = this.socket
+    const { server, destroyed, [kInputRefused]: isRefused } = this.socket
     if (this.exchange.bodyKind === 2 && !this.req.complete && !destroyed && !isRefused) {
       const error = invalidEndOfMessage()
       if (!server.emit('clientError', error, this.socket)) return failSocket(this.socket, error)
@@ -271,6 +271,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
       responseFinish.publish({ request: req, response: res, socket, server: socket.server })
     }
     if (!isBodyRead(req)) this.#discardBody()
+    if (!req._readableState.endEmitted) showUntilEnd(req, socket)
     socket._httpMessage = null
     socket[kMessagePair] = undefined
     res.socket = null

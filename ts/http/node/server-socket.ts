@@ -5,7 +5,7 @@
 import type { Server } from 'node:http'
 import type net from 'node:net'
 import type { Connection } from '../../engine/exchange.ts'
-import type { NodeResponse } from './internals.ts'
+import type { NodeRequest, NodeResponse } from './internals.ts'
 import type { LazyStream } from './lazy-stream.ts'
 import type { RawResponse } from './raw-response.ts'
 import type { ShownParser } from './shown-parser.ts'
@@ -42,6 +42,9 @@ export const kKeepAliveSeconds: unique symbol = Symbol('monoceros.keepAliveSecon
 /** The parser that the socket shows, once the program has looked at it. */
 export const kParser: unique symbol = Symbol('monoceros.parser')
 
+/** The last request, if its response is complete and the request has not emitted 'end'. */
+export const kUnendedRequest: unique symbol = Symbol('monoceros.unendedRequest')
+
 /** The socket's timeout is that of the time between two requests. */
 export const kHasIdleTimeout: unique symbol = Symbol('monoceros.hasIdleTimeout')
 
@@ -64,6 +67,7 @@ export interface ServerSocket extends net.Socket, LazyStream {
   [kKeepAliveSeconds]: number
   [kHasIdleTimeout]: boolean
   [kParser]: ShownParser | undefined
+  [kUnendedRequest]: NodeRequest | undefined
   _httpMessage: NodeResponse | null
   _hadError: boolean
   readonly _writableState: { readonly length: number; readonly ending: boolean }

@@ -4,7 +4,7 @@
  */
 import type { NodeRequest } from './internals.ts'
 import type { DefineAccessor } from './lazy-stream.ts'
-import { kParser, type ServerSocket } from './server-socket.ts'
+import { kParser, kUnendedRequest, type ServerSocket } from './server-socket.ts'
 import { kConnection, kMessagePair, kTunnel } from './symbols.ts'
 
 type Callback = (() => void) | null
@@ -26,9 +26,9 @@ export class ShownParser {
     for (const number of [...PERMANENT_CALLBACKS, ...SERVER_CALLBACKS]) this[number] = ignore
   }
 
-  /** The request in flight. */
+  /** The request in flight, or the last one if its response is complete and its body is not. */
   get incoming(): NodeRequest | null {
-    return this.socket?.[kMessagePair]?.req ?? null
+    return this.socket?.[kMessagePair]?.req ?? this.socket?.[kUnendedRequest] ?? null
   }
 
   /** Clears the fields that node clears when it frees the parser of a closed socket. */
@@ -68,6 +68,20 @@ export function defineParser(defineAccessor: DefineAccessor<ServerSocket>): void
       Object.defineProperty(this, 'parser', own)
     },
   )
+}
+
+/**
+ * Shows a request as `parser.incoming` until it emits 'end', as node does after the response. The
+ * program may look at the parser for the first time in a listener of 'end'.
+ */
+export function showUntilEnd(request: NodeRequest, socket: ServerSocket): void {
+  socket[kUnendedRequest] = request
+  request.on('end', hideRequest)
+}
+
+function hideRequest(this: NodeRequest): void {
+  const socket = this.socket as ServerSocket
+  if (socket[kUnendedRequest] === this) socket[kUnendedRequest] = undefined
 }
 
 /** Frees the parser of a socket that is about to emit 'close', if the program has looked at it. */

@@ -30,6 +30,7 @@ import {
   kRawResponse,
   kResetsOnClose,
   type ServerSocket,
+  kUnendedRequest,
   type SocketOwner,
 } from './server-socket.ts'
 import { defineParser } from './shown-parser.ts'
@@ -380,6 +381,7 @@ Object.assign(Socket.prototype, {
   [kTunnel]: undefined,
   [kIsStream]: false,
   [kDestroyedEarly]: false,
+  [kUnendedRequest]: undefined,
   [kEndedBeforeResponse]: false,
   [kResetsOnClose]: false,
   [kNoDelay]: true,
