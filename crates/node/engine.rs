@@ -288,6 +288,14 @@ impl Engine {
         self.bridge.with(|io| io.wait_for_space())?.map_err(failed)
     }
 
+    /// Returns how many bytes the connection with this id has received and been given to send; null
+    /// if it closed long ago. Waits for the I/O thread while that holds the loop.
+    #[napi(catch_unwind)]
+    pub fn byte_counts(&self, id: u32) -> Option<Vec<f64>> {
+        let counts = self.bridge.with(|io| io.byte_counts(id)).ok().flatten()?;
+        Some(vec![counts.received as f64, counts.written as f64])
+    }
+
     /// Counts open connections, requests in flight, finished requests, and how often the I/O thread
     /// has taken the loop over.
     #[napi]

@@ -7,6 +7,9 @@ import type { TlsInfo } from './tls-info.ts'
 export const { DATE, CONNECTION, LENGTH, CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY, DISCARDS } =
   HEAD_FLAG
 
+/** Numbers of bytes that a connection has received, and been given to send. */
+export type ByteCounts = readonly [received: number, written: number]
+
 /** The connection of an exchange; on HTTP/2 the stream of the exchange. */
 export interface Connection {
   readonly id: number
@@ -23,6 +26,8 @@ export interface Connection {
   readonly secure: TlsInfo | undefined
   /** Anything that the handler wants to keep with the connection. */
   attachment: unknown
+  /** Returns the byte counts; undefined for an HTTP/2 stream. May wait for the I/O thread. */
+  byteCounts?(): ByteCounts | undefined
   /** Aborts the connection. */
   destroy(): void
   /** Closes the connection after the responses that have been written. */
@@ -102,6 +107,8 @@ export interface Exchange {
   readonly body: Buffer | undefined
   /** Number of response bytes that have been written and, as far as is known here, not sent. */
   readonly unsentBytes: number
+  /** Number of these bytes that the engine does not have yet. */
+  readonly queuedBytes: number
   /** Whether `write` has returned false and `onDrain` has not been called since. */
   readonly isFull: boolean
   /** Whether the response is complete. */

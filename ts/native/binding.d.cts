@@ -92,6 +92,11 @@ export declare class Engine {
   /** Waits until the ring has space again. */
   waitForSpace(): void
   /**
+   * Returns how many bytes the connection with this id has received and been given to send; null
+   * if it closed long ago. Waits for the I/O thread while that holds the loop.
+   */
+  byteCounts(id: number): Array<number> | null
+  /**
    * Counts open connections, requests in flight, finished requests, and how often the I/O thread
    * has taken the loop over.
    */

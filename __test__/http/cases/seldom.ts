@@ -1,5 +1,6 @@
 /** What few programs look at, and some packages and test suites do. */
 import http from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { exchange, get, masked, RawClient, request, until } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
@@ -10,6 +11,9 @@ interface Parser {
   readonly socket: unknown
   free(): unknown
 }
+
+/** More than the engine buffers. */
+const LONG_BYTES = 3_000_000
 
 export const seldom: Scenarios = {
   'write callbacks run while res.socket is set': async ({ serve }) => {
@@ -73,6 +77,44 @@ export const seldom: Scenarios = {
     client.send('two')
     await until(() => log.length === 6)
     client.destroy()
+    return log
+  },
+  'bytesRead and bytesWritten of a socket count the bytes of its connection': async ({ serve }) => {
+    const log: unknown[][] = []
+    const server = http.createServer(async (req, res) => {
+      const { socket } = req
+      const note = (event: string) => log.push([event, socket.bytesRead, socket.bytesWritten])
+      note(`${req.headers.connection} ${req.url}`)
+      res.on('finish', () => note('finish'))
+      for await (const _ of req);
+      note('end')
+      if (req.url === '/parts') res.write('part')
+      else res.setHeader('Content-Length', LONG_BYTES + 4).write('7'.repeat(LONG_BYTES))
+      note('written')
+      res.end('last')
+      note('ended')
+    })
+    server.on('connection', (socket: Socket) => {
+      socket.on('close', () => log.push(['close', socket.bytesRead, socket.bytesWritten]))
+    })
+    const port = await serve(server)
+    const count = (event: string) => log.filter(([logged]) => logged === event).length
+    for (const [connection, paths] of [
+      ['keep-alive', ['/parts', '/long', '/parts']],
+      ['close', ['/parts']],
+    ] as const) {
+      const client = new RawClient(port)
+      const closed = count('close')
+      for (const path of paths) {
+        const finished = count('finish')
+        client.send(
+          request('POST', path, [`Connection: ${connection}`, 'Content-Length: 4'], 'body'),
+        )
+        await until(() => count('finish') > finished)
+      }
+      client.destroy()
+      await until(() => count('close') > closed)
+    }
     return log
   },
   'an empty write sends the head': async ({ serve }) => {

@@ -23,6 +23,11 @@ export function u16(text: string, at: number): number {
   return text.charCodeAt(at) | (text.charCodeAt(at + 1) << 8)
 }
 
+/** Reads a count of 64 bits. */
+export function count64(text: string, at: number): number {
+  return (u32(text, at) >>> 0) + (u32(text, at + 4) >>> 0) * 2 ** 32
+}
+
 /** Reads 32 bits. Ids are below 2^31, so the result is never negative. */
 export function u32(text: string, at: number): number {
   return (

@@ -1,6 +1,6 @@
 /** Connections of the native engine, and HTTP/2 streams. */
 
-import type { Connection, ExchangeHandler } from '../exchange.ts'
+import type { ByteCounts, Connection, ExchangeHandler } from '../exchange.ts'
 import { TlsInfo } from '../tls-info.ts'
 import { copyOf, u16 } from './batch-text.ts'
 import type { DeferredEnd } from './deferred-end.ts'
@@ -54,6 +54,8 @@ export class NativeConnection implements Connection {
   /** The end of the last response, if the engine may not know it yet. */
   deferredEnd: DeferredEnd | undefined = undefined
   #isEnded = false
+  /** The byte counts that were last known. */
+  #counts: ByteCounts | undefined
   readonly handler: ExchangeHandler
   /** The TLS info of the connection itself; what a proxy reports does not change it. */
   readonly secure: TlsInfo | undefined
@@ -96,6 +98,18 @@ export class NativeConnection implements Connection {
     if (address !== lastLocal) lastLocal = copyOf(address)
     this.localAddress = lastLocal
     this.localPort = u16(text, at + CONNECTION_LOCAL_PORT_AT)
+  }
+
+  byteCounts(): ByteCounts | undefined {
+    if (this.isStream) return undefined
+    if (!this.closed) this.#counts = this.#ring.byteCounts(this.id) ?? this.#counts
+    return this.#counts
+  }
+
+  /** Marks the connection as closed. `counts` are its final byte counts. */
+  close(counts: ByteCounts): void {
+    this.closed = true
+    this.#counts = counts
   }
 
   /** Whether this is an HTTP/2 stream, which carries one exchange. */

@@ -18,7 +18,7 @@ import type { NativeEngine } from '../../native/index.ts'
 import type { ExchangeHandler } from '../exchange.ts'
 import { applyDefaultExpectation } from '../expectation.ts'
 import { tlsInfoLength } from '../tls-info.ts'
-import { u16, u32 } from './batch-text.ts'
+import { count64, u16, u32 } from './batch-text.ts'
 import { BodyBuffers } from './body-buffers.ts'
 import { NativeConnection } from './connection.ts'
 import { type ExchangeLink, NativeExchange } from './exchange.ts'
@@ -30,6 +30,9 @@ import {
   BODY_KIND,
   BODY_KIND_MASK,
   BODY_KIND_SHIFT,
+  CLOSED_BYTES,
+  CLOSED_RECEIVED_AT,
+  CLOSED_WRITTEN_AT,
   CONNECTION_KIND,
   CONNECTION_KIND_AT,
   CONNECTION_LOCAL_LENGTH_AT,
@@ -203,11 +206,14 @@ export class Dispatcher {
       case EVENT.CONNECTION:
         return this.#handleConnection(id, at)
       case EVENT.CONNECTION_CLOSED: {
-        this.#at = at + EVENT_BYTES
+        this.#at = at + CLOSED_BYTES
         const connection = this.#connections[id & SLOT_MASK]
         this.#connections[id & SLOT_MASK] = undefined
         if (connection === undefined) return
-        connection.closed = true
+        connection.close([
+          count64(text, at + CLOSED_RECEIVED_AT),
+          count64(text, at + CLOSED_WRITTEN_AT),
+        ])
         if (!connection.isMultiplexed) connection.handler.onConnectionClosed?.(connection)
         return
       }

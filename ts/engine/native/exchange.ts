@@ -72,7 +72,11 @@ export class NativeExchange extends RequestView implements Exchange {
   }
 
   get unsentBytes(): number {
-    return this.#notified === 0 ? 0 : this.#passed + (this.#unsent?.left ?? 0)
+    return this.#notified === 0 ? 0 : this.#passed + this.queuedBytes
+  }
+
+  get queuedBytes(): number {
+    return this.#unsent?.left ?? 0
   }
 
   get isFull(): boolean {

@@ -5,7 +5,7 @@
 import { monocerosError } from '../../errors.ts'
 import type { NativeEngine } from '../../native/index.ts'
 import { system } from '../../process/system.ts'
-import type { Fields } from '../exchange.ts'
+import type { ByteCounts, Fields } from '../exchange.ts'
 import {
   LastLines,
   linesLength,
@@ -233,6 +233,15 @@ export class Ring {
     if (this.#engine?.pushBorrowed(chunk) === true) {
       this.writeCommand(RING_RECORD.LARGE, id, RING_FLAG.BORROWED)
     } else this.writeLarge(id, chunk)
+  }
+
+  /**
+   * Returns the byte counts of a connection, with the records that have been written for it;
+   * undefined for one that closed long ago.
+   */
+  byteCounts(connectionId: number): ByteCounts | undefined {
+    const [received, written] = this.#engine?.byteCounts(connectionId) ?? []
+    return received === undefined || written === undefined ? undefined : [received, written]
   }
 
   /** Wakes the I/O thread, if it sleeps and there are records that no wake has covered. */

@@ -179,6 +179,15 @@ export const TEXT_LENGTH_AT = 5
 /** Offset of the text in END and FAULT events. */
 export const TEXT_AT = 7
 
+/** Offset of the received bytes (64 bits) in a CONNECTION_CLOSED event. */
+export const CLOSED_RECEIVED_AT = 5
+
+/** Offset of the written bytes (64 bits) in a CONNECTION_CLOSED event. */
+export const CLOSED_WRITTEN_AT = 13
+
+/** Size of a CONNECTION_CLOSED event. */
+export const CLOSED_BYTES = 21
+
 /** Offset of the refusal's kind in a REFUSED event. */
 export const REFUSED_KIND_AT = 5
 

@@ -322,6 +322,10 @@ class NodeExchange implements BasicExchange {
     return this.#res.writableLength
   }
 
+  get queuedBytes(): number {
+    return 0
+  }
+
   get isFull(): boolean {
     return this.#res.writableNeedDrain
   }

@@ -7,6 +7,7 @@
  */
 import net from 'node:net'
 import type { Connection } from '../../engine/exchange.ts'
+import { defineByteCounts } from './byte-counts.ts'
 import { toConstructor } from './constructors.ts'
 import { encodingNotAllowed } from './errors.ts'
 import { initDuplex } from './internals.ts'
@@ -29,8 +30,8 @@ import {
   kParser,
   kRawResponse,
   kResetsOnClose,
-  type ServerSocket,
   kUnendedRequest,
+  type ServerSocket,
   type SocketOwner,
 } from './server-socket.ts'
 import { defineParser } from './shown-parser.ts'
@@ -82,6 +83,7 @@ Socket.prototype = Object.create(net.Socket.prototype, {
 const defineAccessor = accessorDefiner<ServerSocket>(Socket.prototype)
 defineLazyStream(defineAccessor, { kInstance: kConnection, initStream })
 defineParser(defineAccessor)
+defineByteCounts(defineAccessor)
 
 /** The socket whose 'connection' event has not reached all listeners. */
 let announcing: ServerSocket | undefined
@@ -244,14 +246,6 @@ defineAccessor('writableEnded', function writableEnded() {
 defineAccessor('alpnProtocol', function alpnProtocol() {
   return this[kConnection].isStream === true ? 'h2' : undefined
 })
-defineAccessor('bytesRead', function bytesRead() {
-  return this[kTunnel]?.bytesRead ?? 0
-})
-defineAccessor('bytesWritten', function bytesWritten() {
-  const tunnel = this[kTunnel]
-  return tunnel === undefined ? 0 : tunnel.bytesWritten + this._writableState.length
-})
-
 const methods = {
   address(this: ServerSocket): object {
     const { localAddress, localPort, localFamily } = this[kConnection]
@@ -381,13 +375,13 @@ Object.assign(Socket.prototype, {
   [kTunnel]: undefined,
   [kIsStream]: false,
   [kDestroyedEarly]: false,
-  [kUnendedRequest]: undefined,
   [kEndedBeforeResponse]: false,
   [kResetsOnClose]: false,
   [kNoDelay]: true,
   [kKeepAliveSeconds]: -1,
   [kHasIdleTimeout]: false,
   [kParser]: undefined,
+  [kUnendedRequest]: undefined,
 })
 
 for (const [name, value] of Object.entries(methods)) {

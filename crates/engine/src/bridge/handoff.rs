@@ -15,6 +15,7 @@ use crate::bridge::in_flight::InFlightRequest;
 use crate::bridge::ring::Ring;
 use crate::bridge::wire::loop_state;
 use crate::buffers::borrowed::ReturnedBuffers;
+use crate::buffers::byte_counts::ByteCounts;
 use crate::buffers::pool::BufferPool;
 use crate::buffers::sizes::{MAX_BODY_CHUNK, RESPONSE_PIECE, WIDE_BODY_CHUNK};
 use crate::pressure::limits::Limits;
@@ -85,6 +86,8 @@ pub(crate) enum ControlMessage {
     ListInFlight(SyncSender<Vec<InFlightRequest>>),
     /// Send back the settings of the server with this id.
     ReportSettings(u32, SyncSender<Settings>),
+    /// Send back the byte counts of the connection with this id.
+    ReportBytes(u32, SyncSender<Option<ByteCounts>>),
     /// Open the access log's file again.
     ReopenLog,
     /// End the thread.

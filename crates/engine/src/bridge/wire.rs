@@ -171,6 +171,15 @@ pub const TEXT_LENGTH_AT: usize = 5;
 /// Offset of the text in END and FAULT events.
 pub const TEXT_AT: usize = 7;
 
+/// Offset of the received bytes (64 bits) in a `CONNECTION_CLOSED` event.
+pub const CLOSED_RECEIVED_AT: usize = 5;
+
+/// Offset of the written bytes (64 bits) in a `CONNECTION_CLOSED` event.
+pub const CLOSED_WRITTEN_AT: usize = 13;
+
+/// Size of a `CONNECTION_CLOSED` event.
+pub const CLOSED_BYTES: usize = 21;
+
 /// Offset of the refusal's kind in a REFUSED event.
 pub const REFUSED_KIND_AT: usize = 5;
 

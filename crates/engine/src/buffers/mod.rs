@@ -2,6 +2,7 @@
 //! JavaScript, and the sizes of all of them.
 
 pub mod borrowed;
+pub mod byte_counts;
 pub(crate) mod heap_trim;
 pub(crate) mod pool;
 pub(crate) mod read_buffer;

@@ -53,6 +53,11 @@ impl WriteQueue {
         self.len - self.borrowed_len
     }
 
+    /// Counts bytes that the socket has taken before this queue was created.
+    pub fn set_total_sent(&mut self, bytes: u64) {
+        self.total_sent = bytes;
+    }
+
     /// Bytes that the socket has taken since it was opened.
     pub fn total_sent(&self) -> u64 {
         self.total_sent

@@ -169,7 +169,7 @@ impl Connection {
         }
         let shared = self.shared.clone();
         let mut scratch = shared.ctx.scratch.read.borrow_mut();
-        let count = match self.stream.poll_read(cx, &mut scratch) {
+        let count = match self.poll_read(cx, &mut scratch) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Err(_)) => return Err(Turn::Close),
             Poll::Ready(Ok(count)) => count,

@@ -51,7 +51,8 @@ use error_response::RepeatedError;
 pub(crate) use error_response::{is_refused_by_engine, write_application_response};
 pub(crate) use exchange::{Exchange, LogInfo};
 pub(crate) use idle::{
-    TableEntry, abort_connection, abort_connections, advance_wheel, close_connection, resume,
+    TableEntry, abort_connection, abort_connections, advance_wheel, byte_counts_of,
+    close_connection, resume,
 };
 pub(crate) use memory_use::Eviction;
 use min_rate::MinRate;
@@ -181,6 +182,7 @@ impl Connection {
         if is_past_proxy_header {
             guard.start_next_message();
         }
+        let total_sent = shared.write_queue.borrow().total_sent();
         let release_at = shared.ctx.clock.deadline(IDLE_RELEASE_DELAY);
         shared.set_deadline_at(shared.wait_ends_at.get().min(release_at));
         let mut connection = Self {
@@ -194,7 +196,7 @@ impl Connection {
             half_close_noticed_at: None,
             body_rate: MinRate::OFF,
             response_rate: MinRate::OFF,
-            last_acknowledged: 0,
+            last_acknowledged: total_sent,
             waits_for_reader: false,
             has_freed_buffers: false,
             is_client_done: false,

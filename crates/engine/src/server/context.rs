@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bridge::handoff::Handoff;
 use crate::bridge::outbox::Outbox;
+use crate::buffers::byte_counts::ClosedCounts;
 use crate::buffers::heap_trim::HeapTrimmer;
 use crate::buffers::sizes::{
     MAX_BODY_CREDIT, MAX_BURST, MIN_BODY_CREDIT, MIN_BURST, READ_BYTES, TOTAL_BODY_CREDIT,
@@ -83,6 +84,8 @@ pub(crate) struct Tables {
     pub to_wake: RefCell<Vec<Rc<ConnectionState>>>,
     /// Half-closed connections that wait until JavaScript has taken the events emitted so far.
     pub awaiting_javascript: RefCell<Vec<Rc<ConnectionState>>>,
+    /// Byte counts of the connections that closed last.
+    pub closed_counts: RefCell<ClosedCounts>,
     /// How often JavaScript had taken a batch when the ring was last polled for them.
     pub polled_takes: Cell<u64>,
 }

@@ -23,6 +23,7 @@ use crate::bridge::handoff::{ControlMessage, Handoff};
 use crate::bridge::in_flight;
 use crate::bridge::ring::Ring;
 use crate::buffers::borrowed::ReturnedBuffers;
+use crate::buffers::byte_counts::ByteCounts;
 use crate::error::Error;
 use crate::log::access::AccessLog;
 use crate::log::request_logs::RequestLogs;
@@ -250,6 +251,15 @@ impl IoThread {
         let (reply, settings) = sync_channel(1);
         self.send(ControlMessage::ReportSettings(server_id, reply));
         settings.recv_timeout(MAX_REPLY_WAIT).ok()
+    }
+
+    /// Returns how many bytes a connection has received and been given to send, with what the ring
+    /// has for it; `None` for one that closed long ago. The wait for the I/O thread has a limit.
+    #[must_use]
+    pub fn byte_counts(&self, connection_id: u32) -> Option<ByteCounts> {
+        let (reply, counts) = sync_channel(1);
+        self.send(ControlMessage::ReportBytes(connection_id, reply));
+        counts.recv_timeout(MAX_REPLY_WAIT).ok().flatten()
     }
 
     /// Reopens the file of the access log, after a log rotation.

@@ -5,13 +5,15 @@ use bytes::Bytes;
 use super::{EventBatch, RequestBody, RequestStart, StoredChunk};
 use crate::bridge::wire::{
     BODY_KIND_SHIFT, CLIENT_ADDRESS_LENGTH_AT, CLIENT_FAMILY_AT, CLIENT_INFO_BYTES, CLIENT_PORT_AT,
-    CLIENT_ROOT_PATH_LENGTH_AT, CLIENT_SECURE_AT, CONNECTION_KIND_AT, CONNECTION_LOCAL_LENGTH_AT,
-    CONNECTION_LOCAL_PORT_AT, CONNECTION_REMOTE_LENGTH_AT, CONNECTION_REMOTE_PORT_AT,
-    CONNECTION_SERVER_AT, CONNECTION_TEXTS_AT, EVENT_BYTES, EVENT_ID_AT, METHODS, REFUSED_BYTES,
-    REFUSED_KIND_AT, REQUEST_CONNECTION_AT, REQUEST_FIELD_COUNT_AT, REQUEST_FLAGS_AT,
-    REQUEST_LENGTH_AT, REQUEST_LENGTHS_AT, REQUEST_METHOD_AT, REQUEST_TARGET_LENGTH_AT, TEXT_AT,
-    TEXT_LENGTH_AT, body_kind, connection_kind, event, request_flag,
+    CLIENT_ROOT_PATH_LENGTH_AT, CLIENT_SECURE_AT, CLOSED_BYTES, CLOSED_RECEIVED_AT,
+    CLOSED_WRITTEN_AT, CONNECTION_KIND_AT, CONNECTION_LOCAL_LENGTH_AT, CONNECTION_LOCAL_PORT_AT,
+    CONNECTION_REMOTE_LENGTH_AT, CONNECTION_REMOTE_PORT_AT, CONNECTION_SERVER_AT,
+    CONNECTION_TEXTS_AT, EVENT_BYTES, EVENT_ID_AT, METHODS, REFUSED_BYTES, REFUSED_KIND_AT,
+    REQUEST_CONNECTION_AT, REQUEST_FIELD_COUNT_AT, REQUEST_FLAGS_AT, REQUEST_LENGTH_AT,
+    REQUEST_LENGTHS_AT, REQUEST_METHOD_AT, REQUEST_TARGET_LENGTH_AT, TEXT_AT, TEXT_LENGTH_AT,
+    body_kind, connection_kind, event, request_flag,
 };
+use crate::buffers::byte_counts::ByteCounts;
 use crate::buffers::sizes::SHORT_CHUNK;
 use crate::exchange::request_head::{RequestHead, RootPath};
 use crate::guard::parse_policy::ParsePolicy;
@@ -52,8 +54,11 @@ impl EventBatch {
     }
 
     /// Adds the end of a reported connection.
-    pub(crate) fn push_connection_closed(&mut self, id: u32) {
-        self.push_event(event::CONNECTION_CLOSED, id);
+    pub(crate) fn push_connection_closed(&mut self, id: u32, counts: ByteCounts) {
+        let mut fixed = fixed_part::<CLOSED_BYTES>(event::CONNECTION_CLOSED, id);
+        put_u64(&mut fixed, CLOSED_RECEIVED_AT, counts.received);
+        put_u64(&mut fixed, CLOSED_WRITTEN_AT, counts.written);
+        self.text.extend_from_slice(&fixed);
     }
 
     /// Adds a request. The spans of `head` are ranges of `bytes`; `ahead` has arrived after the
@@ -235,6 +240,10 @@ fn put_u16(record: &mut [u8], at: usize, value: u16) {
 
 fn put_u32(record: &mut [u8], at: usize, value: u32) {
     record[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+fn put_u64(record: &mut [u8], at: usize, value: u64) {
+    record[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
 
 fn flag(is_set: bool, bit: u8) -> u8 {

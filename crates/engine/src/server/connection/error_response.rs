@@ -99,7 +99,7 @@ impl Connection {
         }
         if self.linger > 0 && !self.has_input_ended {
             let mut scratch = shared.ctx.scratch.read.borrow_mut();
-            match self.stream.poll_read(cx, &mut scratch) {
+            match self.poll_read(cx, &mut scratch) {
                 Poll::Pending => {}
                 Poll::Ready(Err(_)) => return Turn::Close,
                 Poll::Ready(Ok(0)) => self.has_input_ended = true,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::memory_use::waiting_progress;
 use super::{Connection, ConnectionPermit, ConnectionState};
+use crate::buffers::byte_counts::ByteCounts;
 use crate::pressure::eviction::Progress;
 use crate::pressure::limits::Limits;
 use crate::runtime::slot_map::slot_of;
@@ -36,6 +37,8 @@ pub(crate) struct IdleConnection {
     pub(crate) wait_ends_at: u64,
     /// Number of requests received so far.
     pub(crate) requests: u32,
+    /// Number of bytes received and sent so far.
+    pub(crate) counts: ByteCounts,
     /// Whether the connection's `CONNECTION` event has been emitted to JavaScript.
     pub(crate) is_announced: bool,
     /// Whether the next bytes are a request head. If false, a PROXY protocol header precedes it.
@@ -129,11 +132,14 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> 
         proxied,
         wait_ends_at,
         requests,
+        counts,
         is_announced,
         is_past_proxy_header,
     } = *idle;
     shared.limits.replace(limits);
     shared.requests.set(requests);
+    shared.received.set(counts.received);
+    shared.write_queue.borrow_mut().set_total_sent(counts.written);
     shared.is_announced.set(is_announced);
     shared.wait_ends_at.set(wait_ends_at);
     if let Some((client, local)) = proxied.map(|both| *both) {
@@ -183,6 +189,7 @@ pub(crate) fn make_idle(connection: Connection) {
         proxied: shared.proxied_local.get().map(|local| Box::new((shared.peer.get(), local))),
         wait_ends_at: shared.wait_ends_at.get(),
         requests: shared.requests.get(),
+        counts: shared.byte_counts(),
         is_announced: shared.is_announced.get(),
         is_past_proxy_header: !guard.is_awaiting_proxy_header(),
     };
@@ -220,7 +227,7 @@ pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
                 stream::reset_on_close(&idle.descriptor);
             }
             if idle.is_announced {
-                ctx.outbox.emit_later(|batch| batch.push_connection_closed(id));
+                emit_closed(ctx, id, idle.counts);
             }
             let removed = connections.remove(id);
             drop(connections);
@@ -253,8 +260,23 @@ pub(crate) fn abort_connections(ctx: &Context, which: impl Fn(&TableEntry) -> bo
 /// connection.
 pub(crate) fn remove_closed(ctx: &Context, shared: &ConnectionState) {
     if shared.is_announced.get() {
-        ctx.outbox.emit_later(|batch| batch.push_connection_closed(shared.id));
+        emit_closed(ctx, shared.id, shared.byte_counts());
     }
     let removed = ctx.tables.connections.borrow_mut().remove(shared.id);
     drop(removed);
+}
+
+/// Emits the end of a connection that JavaScript has received.
+fn emit_closed(ctx: &Context, id: u32, counts: ByteCounts) {
+    ctx.tables.closed_counts.borrow_mut().push(id, counts);
+    ctx.outbox.emit_later(|batch| batch.push_connection_closed(id, counts));
+}
+
+/// Returns the byte counts of a connection that is open or has closed lately.
+pub(crate) fn byte_counts_of(ctx: &Context, id: u32) -> Option<ByteCounts> {
+    match ctx.tables.connections.borrow().find(id) {
+        Some(TableEntry::Serving(shared)) => Some(shared.byte_counts()),
+        Some(TableEntry::Idle(idle)) => Some(idle.counts),
+        None => ctx.tables.closed_counts.borrow().find(id),
+    }
 }

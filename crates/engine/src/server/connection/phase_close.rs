@@ -122,7 +122,7 @@ impl Connection {
         }
         let mut scratch = shared.ctx.scratch.read.borrow_mut();
         for _ in 0..MAX_LINGER_READS_PER_STEP {
-            match self.stream.poll_read(cx, &mut scratch) {
+            match self.poll_read(cx, &mut scratch) {
                 Poll::Pending => return Turn::Wait,
                 Poll::Ready(Ok(count)) if count > 0 && count < self.linger => self.linger -= count,
                 Poll::Ready(_) => return Turn::Close,

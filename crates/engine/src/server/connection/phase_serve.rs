@@ -129,7 +129,7 @@ impl Connection {
     /// Reads what the client has sent into `buf` and returns the number of bytes. Returns the step
     /// to take if there is no data, or at the end of the input.
     pub(crate) fn receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Result<usize, Turn> {
-        match self.stream.poll_read(cx, buf) {
+        match self.poll_read(cx, buf) {
             Poll::Pending => {
                 self.start_body_clock();
                 Err(Turn::Wait)
@@ -144,6 +144,19 @@ impl Connection {
                 Ok(count)
             }
         }
+    }
+
+    /// Reads from the socket and counts the bytes.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let read = self.stream.poll_read(cx, buf);
+        if let Poll::Ready(Ok(count)) = read {
+            self.shared.count_received(count);
+        }
+        read
     }
 
     /// Whether the guard may parse more input. It may inside a body, or before a head if no request

@@ -12,6 +12,7 @@ use super::{Eviction, Exchange, TableEntry};
 use crate::bridge::event_batch::ConnectionInfo;
 use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::SocketOption;
+use crate::buffers::byte_counts::ByteCounts;
 use crate::buffers::write_queue::WriteQueue;
 use crate::http1::parsed_message::ParsedMessage;
 use crate::http2::Streams;
@@ -66,6 +67,8 @@ pub(crate) struct ConnectionState {
     pub(crate) wait_ends_at: Cell<u64>,
     /// Number of requests received so far; `limit_requests_per_connection` bounds it.
     pub(crate) requests: Cell<u32>,
+    /// Bytes that have been read from the socket.
+    pub(crate) received: Cell<u64>,
     /// Number of exchanges in flight: with HTTP/2 there may be several.
     pub(crate) exchange_count: Cell<u32>,
     /// Bytes received after the head of an upgrade request, kept until the request is dispatched.
@@ -123,6 +126,7 @@ impl ConnectionState {
             is_deadline_due: Cell::new(false),
             wait_ends_at: Cell::new(u64::MAX),
             requests: Cell::new(0),
+            received: Cell::new(0),
             exchange_count: Cell::new(0),
             upgrade_bytes: Cell::new(None),
             peer: Cell::new(peer),
@@ -158,8 +162,20 @@ impl ConnectionState {
         connections.remove(id);
         ctx.outbox.emit(|batch| {
             batch.push_connection(id, server_id, &info);
-            batch.push_connection_closed(id);
+            batch.push_connection_closed(id, ByteCounts::default());
         });
+    }
+
+    /// Counts bytes that have been read from the socket.
+    pub(crate) fn count_received(&self, count: usize) {
+        self.received.set(self.received.get() + count as u64);
+    }
+
+    /// Returns how many bytes the connection has received and been given to send.
+    pub(crate) fn byte_counts(&self) -> ByteCounts {
+        let queue = self.write_queue.borrow();
+        let written = queue.total_sent() + queue.len() as u64;
+        ByteCounts { received: self.received.get(), written }
     }
 
     /// Schedules a wake of the connection's task after the ring has been read. Repeated calls wake

@@ -292,6 +292,7 @@ impl Connection {
                 self.end_input(exchange)
             }
             Poll::Ready(Ok(count)) => {
+                shared.count_received(count);
                 shared.emit_tunnel_bytes(exchange, Bytes::copy_from_slice(&scratch[..count]));
                 Turn::Again
             }

@@ -17,7 +17,7 @@ use crate::runtime::sockets::{EventCount, TasklessEvent};
 use crate::server::admission::{
     begin_connection, close_accepted, evict_over_limit, handle_descriptor_shortage,
 };
-use crate::server::connection::{abort_connections, resume};
+use crate::server::connection::{abort_connections, byte_counts_of, resume};
 use crate::server::context::Context;
 use crate::server::shutdown::{begin_orphan_exit, drain};
 use crate::transport::listener::AcceptedConnection;
@@ -191,6 +191,11 @@ fn handle_control_messages(ctx: &Rc<Context>) {
             ControlMessage::ReportSettings(id, reply) => {
                 // The thread that asked may have stopped waiting.
                 let _ = reply.try_send(ctx.servers.limits_of(id).settings.clone());
+            }
+            ControlMessage::ReportBytes(id, reply) => {
+                // JavaScript counts what it has written to the ring as written.
+                read_ring(ctx);
+                let _ = reply.try_send(byte_counts_of(ctx, id));
             }
             ControlMessage::ReopenLog => {
                 let reopened = ctx.logs.access.borrow_mut().as_mut().map(AccessLog::reopen);

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use monoceros_engine::bridge::event_batch::{BodyChunk, EventBatch};
 use monoceros_engine::bridge::wire::{
-    BODY_KIND_MASK, BODY_KIND_SHIFT, METHODS, TLS_CHAIN_LENGTH_AT, TLS_TEXT_LENGTHS_AT,
-    TLS_TEXTS_AT, body_kind, connection_kind, event, request_flag,
+    BODY_KIND_MASK, BODY_KIND_SHIFT, CLOSED_BYTES, EVENT_BYTES, METHODS, TLS_CHAIN_LENGTH_AT,
+    TLS_TEXT_LENGTHS_AT, TLS_TEXTS_AT, body_kind, connection_kind, event, request_flag,
 };
 
 /// One record of a batch.
@@ -99,7 +99,10 @@ impl Reader<'_> {
                 }
                 Event::Connection { id, server_id, remote, remote_port, local, local_port }
             }
-            event::CONNECTION_CLOSED => Event::ConnectionClosed(id),
+            event::CONNECTION_CLOSED => {
+                self.take(CLOSED_BYTES - EVENT_BYTES);
+                Event::ConnectionClosed(id)
+            }
             event::DATA => Event::Data(id, self.chunk()),
             event::END => Event::End(id, self.counted_text()),
             event::DRAINED => Event::Drained(id),
