@@ -13,12 +13,14 @@ use std::time::Duration;
 pub(crate) fn use_batch_scheduling() {
     #[cfg(target_os = "linux")]
     {
-        let parameter = libc::sched_param { sched_priority: 0 };
+        // The kernel's `struct sched_param`. The functions of these names do nothing on musl.
+        let parameter: libc::c_int = 0;
         // SAFETY: the only pointer is to a live value of our own. A policy that the user chose for
         // the process stays, and if the system refuses, the policy stays as it is.
         unsafe {
-            if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
-                libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameter);
+            if libc::syscall(libc::SYS_sched_getscheduler, 0) == libc::SCHED_OTHER.into() {
+                let pointer = &raw const parameter;
+                libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_BATCH, pointer);
             }
         }
     }
@@ -40,11 +42,9 @@ impl ThreadProbe {
     pub fn of_this_thread() -> Self {
         let mut clock = 0;
         // SAFETY: the thread exists, since it runs this; the pointer is to a live value.
-        let (failed, tid) = unsafe {
-            (libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock), libc::gettid())
-        };
+        let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) };
         // A system may not show processes as files.
-        let stat = File::open(format!("/proc/self/task/{tid}/stat")).ok();
+        let stat = File::open("/proc/thread-self/stat").ok();
         Self { clock: (failed == 0).then_some(clock), stat }
     }
 

@@ -145,10 +145,12 @@ pub(super) fn create_kick_fd() -> io::Result<Option<OwnedFd>> {
 #[cfg(target_os = "linux")]
 fn create_shared_memory() -> io::Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // The function of this name is in glibc only since 2.27, and the binary loads on 2.17.
     // SAFETY: the name is a C string; a descriptor that is not negative is new and ours.
     unsafe {
-        let fd = check(libc::memfd_create(c"monoceros-scoreboard".as_ptr(), flags))?;
-        Ok(OwnedFd::from_raw_fd(fd))
+        let name = c"monoceros-scoreboard".as_ptr();
+        let fd = libc::syscall(libc::SYS_memfd_create, name, flags);
+        Ok(OwnedFd::from_raw_fd(check(fd as RawFd)?))
     }
 }
 

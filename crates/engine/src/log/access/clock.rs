@@ -46,13 +46,12 @@ fn second_now() -> i64 {
 }
 
 fn format_time(second: i64) -> String {
-    // `time_t` has 64 bits wherever the engine builds; the cast is for platforms where it is
-    // another type.
-    let time = second as libc::time_t;
+    // `time_t` has 64 bits wherever the engine builds. Its name is deprecated for musl.
+    let time = libc::timespec { tv_sec: second, tv_nsec: 0 };
     // SAFETY: plain data, valid when zeroed.
     let mut local: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live values of our own. On failure `local` stays zeroed.
-    unsafe { libc::localtime_r(&raw const time, &raw mut local) };
+    unsafe { libc::localtime_r(&raw const time.tv_sec, &raw mut local) };
     let month = usize::try_from(local.tm_mon).ok().and_then(|month| MONTHS.get(month));
     let minutes_east = local.tm_gmtoff / 60;
     format!(
