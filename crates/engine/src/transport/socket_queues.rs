@@ -15,7 +15,13 @@ pub(crate) fn unread(fd: BorrowedFd<'_>) -> u64 {
     count(fd, libc::FIONREAD)
 }
 
-fn count(fd: BorrowedFd<'_>, request: libc::Ioctl) -> u64 {
+/// The type of a request, which differs between glibc and musl.
+#[cfg(target_os = "linux")]
+type Request = libc::Ioctl;
+#[cfg(not(target_os = "linux"))]
+type Request = libc::c_ulong;
+
+fn count(fd: BorrowedFd<'_>, request: Request) -> u64 {
     let mut count: libc::c_int = 0;
     // SAFETY: the descriptor is open, and both requests write one int.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), request, &mut count) };
