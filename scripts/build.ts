@@ -20,7 +20,7 @@ import { filesBelow, fingerprint, readStamp, writeStamp } from './freshness.ts'
 export type Profile = 'quick' | 'release'
 
 const NATIVE = join(ROOT, 'dist', 'native')
-const ADDON_SOURCES = ['crates', 'build.rs', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml']
+const ADDON_SOURCES = ['crates', 'build.rs', 'Cargo.toml', 'Cargo.lock']
 /** Arguments of cargo that select the cryptography of ring. */
 const RING = ['--no-default-features', '--features=ring']
 const FEATURES = process.argv.includes('--ring') ? RING : []

@@ -2,7 +2,6 @@
 // from.
 
 import test from 'ava'
-import { newestGlibc } from '../../scripts/prebuilt.ts'
 import { avaTotals, cargoTotals } from '../../scripts/test.ts'
 
 test('a run of ava in which everything passed', (t) => {
@@ -53,9 +52,4 @@ test('skipped tests are listed with their reason', (t) => {
     'test a ... ok\ntest b ... ignored, needs time\ntest result: ok. 1 passed; 0 failed\n'
   const skipped = ['b ... ignored, needs time']
   t.deepEqual(cargoTotals(cargo, 0), { passed: 1, failed: 0, skipped })
-})
-
-test('the newest glibc that a binary asks for', (t) => {
-  t.is(newestGlibc(Buffer.from('\0GLIBC_2.2.5\0GLIBC_2.17\0GLIBC_2.9\0')), '2.17')
-  t.is(newestGlibc(Buffer.from('\0musl\0')), undefined)
 })
