@@ -1,6 +1,8 @@
 //! Scans the frame headers of a client (RFC 9113 section 4.1) before h2 reads the frames. It counts
-//! frames that only cost work, and knows whether a header block or a body frame is incomplete.
+//! frames that only cost work, and knows whether a header block or a body frame is incomplete. It
+//! finds trailers that are malformed.
 
+use super::trailer_scan::TrailerScan;
 use crate::buffers::sizes::MIN_USEFUL_INCREMENT_BYTES;
 use crate::pressure::limits::FLOOD_TIME;
 use crate::pressure::settings::Settings;
@@ -27,6 +29,12 @@ pub(crate) struct FrameScanner {
     idle_frames: FloodCounter,
     /// Streams that the client has reset before their response was complete.
     resets: FloodCounter,
+    /// Highest identifier of a stream that the client has opened.
+    last_stream: u32,
+    /// Scan of the trailers whose block is open, or was open last.
+    trailers: Option<TrailerScan>,
+    /// Streams with a pseudo-header field in their trailers, until they are reset.
+    malformed_streams: Vec<u32>,
 }
 
 /// Error: the client has exceeded a limit on idle frames or resets.
@@ -80,8 +88,18 @@ impl FrameScanner {
 
     /// Returns the identifier of the stream whose DATA frame is incomplete.
     pub fn current_data_stream(&self) -> Option<u32> {
-        let stream = u32::from_be_bytes([self.head[5], self.head[6], self.head[7], self.head[8]]);
-        (self.payload_left > 0 && self.head[3] == DATA).then_some(stream & 0x7fff_ffff)
+        (self.payload_left > 0 && self.head[3] == DATA).then_some(self.stream_id())
+    }
+
+    /// Removes the streams with malformed trailers for which `reset` returns true. The others have
+    /// not begun yet, or have closed.
+    pub fn reset_malformed(&mut self, mut reset: impl FnMut(u32) -> bool) {
+        self.malformed_streams.retain(|&id| !reset(id));
+    }
+
+    fn stream_id(&self) -> u32 {
+        let bytes = [self.head[5], self.head[6], self.head[7], self.head[8]];
+        u32::from_be_bytes(bytes) & 0x7fff_ffff
     }
 
     fn payload_length(&self) -> usize {
@@ -96,6 +114,13 @@ impl FrameScanner {
             }
         }
         self.payload_left -= count;
+        if matches!(self.head[3], HEADERS | CONTINUATION)
+            && let Some(trailers) = &mut self.trailers
+            && trailers.scan(&input[..count], self.payload_left)
+        {
+            self.trailers = None;
+            self.malformed_streams.push(self.stream_id());
+        }
         &input[count..]
     }
 
@@ -109,12 +134,30 @@ impl FrameScanner {
             DATA => is_empty && flags & END_STREAM == 0,
             HEADERS | CONTINUATION => {
                 self.is_block_open = flags & END_HEADERS == 0;
+                self.begin_block(kind, flags);
                 kind == CONTINUATION && is_empty
             }
             WINDOW_UPDATE => false,
             _ => true,
         };
         if is_idle { self.idle_frames.count(now, settings.http2_max_idle_frames) } else { Ok(()) }
+    }
+
+    /// Begins the scan of trailers: a second header block of a stream (RFC 9113 section 8.1).
+    fn begin_block(&mut self, kind: u8, flags: u8) {
+        if kind == CONTINUATION {
+            if let Some(trailers) = &mut self.trailers {
+                trailers.begin_frame(0);
+            }
+            return;
+        }
+        let stream = self.stream_id();
+        self.trailers = (stream <= self.last_stream).then(|| {
+            let mut trailers = TrailerScan::default();
+            trailers.begin_frame(flags);
+            trailers
+        });
+        self.last_stream = self.last_stream.max(stream);
     }
 
     /// Handles the last byte of a frame.

@@ -16,6 +16,7 @@ mod response;
 mod session;
 mod stream_admission;
 mod streams;
+mod trailer_scan;
 mod tunnel;
 
 use std::rc::Rc;
@@ -199,6 +200,7 @@ impl Connection {
         if is_flood {
             return session.abort(Reason::ENHANCE_YOUR_CALM);
         }
+        session.reset_malformed_streams();
         if let Some(stream) = session
             .frames
             .current_data_stream()
@@ -220,6 +222,9 @@ impl Connection {
     /// Begins the exchange of a stream, or refuses its request.
     fn begin_stream(&mut self, session: &mut Session, (request, mut respond): IncomingStream) {
         let shared = self.shared.clone();
+        if session.is_malformed(respond.stream_id().as_u32()) {
+            return respond.send_reset(Reason::PROTOCOL_ERROR);
+        }
         let (parts, body) = request.into_parts();
         let is_end_stream = body.is_end_stream();
         let mut message = shared.parsed_message.borrow_mut();

@@ -17,6 +17,7 @@ use super::frames::FrameScanner;
 use super::h2_transport::{H2Input, H2Transport};
 use super::streams::Streams;
 use crate::buffers::sizes::{CONNECTION_WINDOW_STREAMS, MAX_WINDOW_BYTES};
+use crate::guard::Refusal;
 use crate::pressure::settings::Settings;
 use crate::server::connection::ConnectionState;
 
@@ -31,6 +32,8 @@ pub(crate) struct Session {
     /// Scanner of the client's frames.
     pub(crate) frames: FrameScanner,
     pub(crate) streams: Rc<Streams>,
+    /// Highest identifier of a stream that h2 has passed on.
+    last_begun: u32,
     /// Whether a GOAWAY frame has asked the client to open no more streams.
     is_draining: bool,
     /// Reason of an abort that was requested before the handshake was complete.
@@ -58,6 +61,7 @@ impl Session {
             input,
             frames: FrameScanner::default(),
             streams,
+            last_begun: 0,
             is_draining: false,
             pending_abort: None,
             header_block_deadline: u64::MAX,
@@ -145,6 +149,31 @@ impl Session {
                 stream.finish_if_sent();
             }
         }
+    }
+
+    /// Resets the open streams whose trailers have a pseudo-header field (RFC 9113 section 8.1.1).
+    /// Streams that h2 has not passed on yet are reset when they begin.
+    pub(crate) fn reset_malformed_streams(&mut self) {
+        let (streams, last_begun) = (&self.streams, self.last_begun);
+        self.frames.reset_malformed(|id| {
+            if let Some(stream) = streams.find_by_stream_id(id) {
+                stream.shared.count_refusal(Refusal::BadTrailer);
+                stream.exchange.borrow_mut().withdraw(&stream.shared.ctx);
+                stream.abort(Reason::PROTOCOL_ERROR);
+            }
+            id <= last_begun
+        });
+    }
+
+    /// Begins a stream. Returns whether its trailers, which have already arrived, are malformed.
+    pub(crate) fn is_malformed(&mut self, stream_id: u32) -> bool {
+        self.last_begun = stream_id;
+        let mut is_malformed = false;
+        self.frames.reset_malformed(|id| {
+            is_malformed |= id == stream_id;
+            id <= stream_id
+        });
+        is_malformed
     }
 
     /// Returns the number of bytes that are held for the connection.

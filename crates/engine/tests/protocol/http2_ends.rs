@@ -20,6 +20,8 @@ const END_HEADERS: u8 = 4;
 /// Close, 1012.
 const RESTART: &[u8] = &[0x88, 2, 3, 0xf4];
 const PIECE: usize = 60_000;
+const PROTOCOL_ERROR: u32 = 1;
+const ENHANCE_YOUR_CALM: u32 = 11;
 /// Bytes of a client's preface.
 const PREFACE: usize = 24;
 
@@ -82,6 +84,36 @@ fn a_drain_closes_a_websocket_of_a_stream() {
     engine.until("the client ends", |_| client.is_finished().then_some(()));
     assert_eq!(client.join().unwrap(), [b"\x82\x02ab", RESTART].concat());
     engine.event("no connection is left", |event| (*event == Event::Idle).then_some(()));
+}
+
+#[test]
+fn a_pseudo_field_in_trailers_resets_the_stream_and_no_other() {
+    let head = |stream| frame(1, END_HEADERS, stream, &block(&[]));
+    let data = |stream| frame(0, 0, stream, b"body");
+    // `:method: GET` of the static table, and `:path` as a literal in two frames.
+    let indexed = frame(1, END_STREAM | END_HEADERS, 1, &[0x82]);
+    let literal = [frame(1, END_STREAM, 1, &[0, 5]), frame(9, END_HEADERS, 1, b":path\x01x")];
+    for trailers in [indexed, literal.concat()] {
+        for step in [1, 13, 10_000] {
+            let mut engine = Engine::with_limits(with_http2(Limits::default()), echo());
+            let mut client = Client::connect(&engine);
+            let valid = &block(&[("x-checksum", ":")])[6..];
+            let valid = frame(1, END_STREAM | END_HEADERS, 3, valid);
+            let all = [OPENING, &head(1), &data(1), &trailers, &head(3), &data(3), &valid].concat();
+            for part in all.chunks(step) {
+                client.send(&mut engine, part);
+            }
+            let mut received = Vec::new();
+            engine.until("a reset and a response", |_| {
+                received.append(&mut client.take());
+                let is_served = received.windows(10).any(|part| part == b"GET /\nbody");
+                (is_served && !resets(&received).is_empty()).then_some(())
+            });
+            assert_eq!(resets(&received), [(1, PROTOCOL_ERROR)]);
+            let complete = engine.received().iter().filter(|one| one.complete).count();
+            assert_eq!(complete, 1, "only the valid request is complete");
+        }
+    }
 }
 
 #[test]
@@ -201,7 +233,7 @@ fn at_the_bound_of_memory_slow_streams_are_reset_and_others_are_served() {
         _ => None,
     });
     engine.settle();
-    let kept = readers.iter_mut().map(Client::take).filter(|taken| !has_reset(taken)).count();
+    let kept = readers.iter_mut().map(Client::take).filter(|taken| !is_calmed(taken)).count();
     assert!((1..5).contains(&kept), "{kept} of 5 are left alone");
     let address = engine.address;
     let answer = with_client(&mut engine, move || {
@@ -213,13 +245,21 @@ fn at_the_bound_of_memory_slow_streams_are_reset_and_others_are_served() {
 }
 
 /// Whether a stream has been reset with `ENHANCE_YOUR_CALM`.
-fn has_reset(mut frames: &[u8]) -> bool {
-    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {
-        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
-        if *kind == 3 && rest.starts_with(&[0, 0, 0, 11]) {
-            return true;
+fn is_calmed(frames: &[u8]) -> bool {
+    resets(frames).iter().any(|(_, reason)| *reason == ENHANCE_YOUR_CALM)
+}
+
+/// The streams that have been reset, each with the reason.
+fn resets(mut frames: &[u8]) -> Vec<(u32, u32)> {
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte));
+    let mut resets = Vec::new();
+    while frames.len() >= 9 {
+        let (head, rest) = frames.split_at(9);
+        let length = (number(&head[..3]) as usize).min(rest.len());
+        if head[3] == 3 && length == 4 {
+            resets.push((number(&head[5..]), number(&rest[..4])));
         }
-        frames = &rest[length.min(rest.len())..];
+        frames = &rest[length..];
     }
-    false
+    resets
 }
