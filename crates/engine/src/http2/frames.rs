@@ -119,6 +119,8 @@ impl FrameScanner {
             && trailers.scan(&input[..count], self.payload_left)
         {
             self.trailers = None;
+            // h2 may never pass on the stream, and a client may send trailers again and again.
+            self.malformed_streams.truncate(MAX_MALFORMED_STREAMS - 1);
             self.malformed_streams.push(self.stream_id());
         }
         &input[count..]
@@ -191,6 +193,9 @@ impl FloodCounter {
 
 /// The connection preface of a client (RFC 9113 section 3.4).
 pub(crate) const CLIENT_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Most streams with malformed trailers that wait to be reset. One more replaces the
+/// last, which is served without the field.
+const MAX_MALFORMED_STREAMS: usize = 256;
 const FRAME_HEAD_BYTES: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
