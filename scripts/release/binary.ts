@@ -21,7 +21,7 @@ export interface Requirements {
 const LIBRARIES: Readonly<Record<Platform['system'], RegExp>> = {
   glibc: /^(?:lib(?:c|m|dl|pthread|rt|util)\.so\.\d|ld-linux-[\w-]+\.so\.\d)$/,
   musl: /^(?:libc\.so|libc\.musl-\w+\.so\.1|ld-musl-\w+\.so\.1)$/,
-  macos: /^\/usr\/lib\/lib(?:System\.B|iconv\.2|resolv\.9)\.dylib$/,
+  macos: /^\/usr\/lib\/lib(?:System\.B|charset\.1|iconv\.2|resolv\.9)\.dylib$/,
 }
 const ELF_PROCESSORS: Readonly<Record<number, string>> = { 62: 'x64', 183: 'arm64' }
 const MACH_PROCESSORS: Readonly<Record<number, string>> = {

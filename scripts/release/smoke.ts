@@ -185,53 +185,53 @@ async function serveAndReload(project: string, options: Options): Promise<void> 
   const { process: child, log } = server
   const watched = { child, log }
   const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS })
-  const ask = async (index: number) => {
-    const answer = await request(http, `${server.origin}/${index}`, { agent })
+  const ask = async (index: number, from: http.Agent | false = agent) => {
+    const answer = await request(http, `${server.origin}/${index}`, { agent: from })
     if (answer.status !== 200 || answer.text !== `packed /${index}`) {
       child.kill('SIGKILL')
       throw new Error(`request ${index}: ${answer.status} ${answer.text}\n${log()}`)
     }
     return answer.pid
   }
-  const seen = async () => new Set([await ask(-1), await ask(-1), await ask(-1), await ask(-1)])
   const before = new Set<string>()
   await until('all workers answer', START_LIMIT_MS, watched, async () => {
-    for (const pid of await seenOnNewConnections(seen, agent)) before.add(pid)
+    for (const pid of await seenOnNewConnections(ask)) before.add(pid)
     return before.size >= WORKERS
   })
 
   const started = Date.now()
   let sent = 0
   let hasReloaded = false
+  // The clients do not pause before the reload is complete.
   const client = async () => {
-    while (sent < requests) {
+    while (sent < requests || !hasReloaded) {
       sent += 1
-      if (!hasReloaded && sent > requests / 3) {
-        hasReloaded = true
-        child.kill('SIGHUP')
-      }
       await ask(sent)
     }
   }
-  await Promise.all(Array.from({ length: CONNECTIONS }, client))
+  const reload = async () => {
+    await until('a third of the requests', RELOAD_LIMIT_MS, watched, async () => {
+      return sent > requests / 3
+    })
+    child.kill('SIGHUP')
+    await until('the reload is complete', RELOAD_LIMIT_MS, watched, async () => {
+      const after = await seenOnNewConnections(ask)
+      return after.size >= WORKERS && [...after].every((pid) => !before.has(pid))
+    })
+    hasReloaded = true
+  }
+  await Promise.all([reload(), ...Array.from({ length: CONNECTIONS }, client)])
   const seconds = (Date.now() - started) / 1_000
-  await until('the reload is complete', RELOAD_LIMIT_MS, watched, async () => {
-    const after = await seenOnNewConnections(seen, agent)
-    return after.size >= WORKERS && [...after].every((pid) => !before.has(pid))
-  })
   agent.destroy()
   await stop(server)
-  console.log(`${requests} requests in ${seconds.toFixed(1)} s, a reload among them: all answered`)
+  console.log(`${sent} requests in ${seconds.toFixed(1)} s, a reload among them: all answered`)
 }
 
-/** Closed connections make the balancer choose a worker again. */
+/** The workers that answer; for each connection the balancer chooses one. */
 async function seenOnNewConnections(
-  seen: () => Promise<Set<string>>,
-  agent: http.Agent,
+  ask: (index: number, from: false) => Promise<string>,
 ): Promise<Set<string>> {
-  const rounds = await Promise.all([seen(), seen(), seen()])
-  agent.destroy()
-  return new Set(rounds.flatMap((pids) => [...pids]))
+  return new Set(await Promise.all(Array.from({ length: 12 }, () => ask(0, false))))
 }
 
 /** One answer over TLS shows that the cryptography runs on this processor. */
