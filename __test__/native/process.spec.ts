@@ -43,7 +43,8 @@ testNative('errors carry the name of the errno as their code', (t) => {
   t.throws(() => bindTcp('no..host', 80, 16, false, false), { code: 'ENOTFOUND' })
   t.throws(() => bindTcp('192.0.2.1', 80, 16, false, false), {
     code: 'EADDRNOTAVAIL',
-    message: 'listen EADDRNOTAVAIL: Cannot assign requested address 192.0.2.1:80',
+    // The text of the errno differs between glibc and musl.
+    message: /^listen EADDRNOTAVAIL: [A-Z].+ 192\.0\.2\.1:80$/,
   })
   t.throws(() => closeFd(9_999), { code: 'EBADF' })
   t.throws(() => localAddress(-1), { code: 'EBADF' })
