@@ -68,7 +68,7 @@ export type ArbiterMessage =
 
 /** A message that no state of the worker's life matters to. */
 export type MonitoringMessage =
-  /** Send a report for the page of metrics. */
+  /** Send a report: for the page of metrics, the status page or `top`. */
   | { readonly type: 'collectMetrics' }
   /** The server is about to stop: readiness fails. */
   | { readonly type: 'announceStop' }
@@ -82,8 +82,6 @@ export interface DiagnoseMessage {
 
 /** What a worker can find out about its own process. */
 export type Diagnosis =
-  /** Share of time that the event loop was busy since the previous question. */
-  | { readonly kind: 'utilization' }
   | { readonly kind: 'profile'; readonly seconds: number }
   | { readonly kind: 'heapSnapshot' }
   /** Opens the process to a debugger; a port of null closes it. */
@@ -91,7 +89,6 @@ export type Diagnosis =
 
 /** The result of a diagnosis, or why there is none. */
 export type DiagnosisResult =
-  | { readonly kind: 'utilization'; readonly utilization: number }
   | { readonly kind: 'file'; readonly path: string; readonly bytes: number }
   | { readonly kind: 'inspect'; readonly url: string | null }
   | { readonly kind: 'error'; readonly problem: string }

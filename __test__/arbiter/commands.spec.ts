@@ -104,19 +104,43 @@ test('timeout spares a worker that writes a heap snapshot or is open to a debugg
   t.deepEqual(worker?.signals, ['ABRT', 'KILL'])
 })
 
-test('a worker that does not answer is shown by top without its utilization', async (t) => {
+test('top shows a busy worker by its previous report, and a silent one without', async (t) => {
   const stage = await startArbiter({ workers: 2 })
   await makeAllReady(stage)
   const [first] = stage.system.children
-  const top = stage.command('top')
-  await runQueued()
-  first?.sendMessage({
-    type: 'diagnosed',
-    id: 1,
-    result: { kind: 'utilization', utilization: 0.5 },
+  const report = (activeMs: number, idleMs: number) => {
+    const memory = { heapTotal: 1, heapUsed: 1, external: 1 }
+    const runtime = { ...memory, activeResources: 1, lagSeconds: 0, activeMs, idleMs }
+    first?.sendMessage({ type: 'metrics', runtime })
+  }
+  const top = async (answer: () => void) => {
+    const answered = stage.command('top')
+    await runQueued()
+    answer()
+    await stage.system.advance(1_000)
+    return answered
+  }
+  const shows = (utilization: number) => ({
+    ok: true,
+    data: { workers: [{ utilization }, { utilization: null }] },
   })
-  await stage.system.advance(1_000)
-  t.like(await top, { ok: true, data: { workers: [{ utilization: 0.5 }, { utilization: null }] } })
+  t.like(await top(() => report(500, 500)), shows(0.5))
+  t.like(await top(() => {}), shows(0.5))
+  t.like(await top(() => report(1_400, 600)), shows(0.9))
+})
+
+test('stats has the reloads that the metrics have', async (t) => {
+  const stage = await startArbiter({ workers: 1 })
+  await makeAllReady(stage)
+  const reload = stage.command('reload')
+  await runQueued()
+  await makeAllReady(stage)
+  for (const child of stage.system.running.slice(0, 1)) child.exit({ code: 0 })
+  t.like(await reload, { ok: true })
+  stage.nextLoad = new Error('no such file')
+  t.like(await stage.command('reload'), { ok: false })
+  t.like(await stage.command('stats'), { ok: true, data: { reloads: { complete: 1, failed: 1 } } })
+  t.like(await stage.command('status'), { ok: true, data: { lastReload: 'failed' } })
 })
 
 test('a worker that exits during a profile ends the command', async (t) => {

@@ -131,6 +131,7 @@ export function createCollaborators(
     supervisor,
     workerCount,
     extraListeners,
+    monitoring,
     upgrade,
   })
   return {

@@ -10,7 +10,7 @@ import { assertNever } from '../errors.ts'
 import { logLine } from '../log/log-lines.ts'
 import { didYouMean } from '../settings/nearest.ts'
 import { Diagnoses } from './diagnoses.ts'
-import { askLoad, askWorker } from './diagnosis-commands.ts'
+import { askWorker } from './diagnosis-commands.ts'
 import { REACTIONS, type Reaction, type SignalRequest, whyIgnored } from './reactions.ts'
 import { reopenLogs } from './reopen-logs.ts'
 import { type ReportSources, Reports } from './reports.ts'
@@ -34,6 +34,8 @@ interface PendingCall {
 }
 
 const SECOND_MS = 1_000
+/** A worker whose event loop is busy for longer is shown with its previous report. */
+const TOP_WAIT_MS = 500
 
 /** The commands of one arbiter. */
 export class Commands {
@@ -73,7 +75,7 @@ export class Commands {
       case 'worker':
         return this.#stopWorker(call)
       case 'top':
-        return this.#await(call, askLoad(this.#diagnosisSources))
+        return this.#describeLoad(call)
       case 'profile':
       case 'heap-snapshot':
       case 'inspect':
@@ -129,7 +131,7 @@ export class Commands {
         if (this.#sources.getPhase() === 'stopping') return failure('the server is stopping')
         const { finishedCount, lastOutcome, lastError } = rollout.reloads
         if (finishedCount < number) return undefined
-        if (lastOutcome === 'complete') return change('reload complete: all workers are new')
+        if (lastOutcome === 'succeeded') return change('reload complete: all workers are new')
         return failure(`reload failed; the old workers keep serving: ${lastError}`)
       },
       describeDelay: () => 'the reload has not finished yet; see status and logs',
@@ -182,16 +184,18 @@ export class Commands {
     })
   }
 
+  // Nothing is decided here, so the answer need not wait for an event of the loop.
+  #describeLoad({ answer }: ControlCall): void {
+    const describe = () => answer({ ok: true, data: this.#reports.load() })
+    void this.#sources.monitoring.collectReports(TOP_WAIT_MS).then(describe)
+  }
+
   #askWorker(call: ControlCall): void {
-    const wait = askWorker(this.#diagnosisSources, call)
+    const { system, supervisor } = this.#sources
+    const wait = askWorker({ system, supervisor, diagnoses: this.diagnoses }, call)
     if (typeof wait === 'string') return call.answer(failure(wait))
     this.#log(call)
     this.#await(call, wait)
-  }
-
-  get #diagnosisSources() {
-    const { system, supervisor } = this.#sources
-    return { system, supervisor, reports: this.#reports, diagnoses: this.diagnoses }
   }
 
   #shutdown(call: ControlCall): void {

@@ -1,11 +1,10 @@
-/** The commands that ask workers: `top`, `profile`, `heap-snapshot` and `inspect`. */
+/** The commands that look into a worker: `profile`, `heap-snapshot` and `inspect`. */
 
 import type { ControlAnswer, ControlCall } from '../control/protocol.ts'
 import type { FileReport, InspectReport } from '../control/reports.ts'
 import type { Diagnosis, DiagnosisResult } from '../messages.ts'
 import type { System } from '../process/system.ts'
 import type { Diagnoses } from './diagnoses.ts'
-import type { Reports } from './reports.ts'
 import type { Supervisor } from './supervisor.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
@@ -13,11 +12,10 @@ import type { WorkerHandle } from './worker-handle.ts'
 export interface DiagnosisSources {
   readonly system: System
   readonly supervisor: Supervisor
-  readonly reports: Reports
   readonly diagnoses: Diagnoses
 }
 
-/** A command that waits for answers of workers. */
+/** A command that waits for the answer of a worker. */
 export interface DiagnosisWait {
   readonly waitMs: number
   /** Returns the answer to the command once it is known. */
@@ -28,8 +26,6 @@ export interface DiagnosisWait {
   readonly finish: () => void
 }
 
-/** A worker whose event loop is busy is shown without its answer. */
-const TOP_WAIT_MS = 500
 const ANSWER_WAIT_MS = 10_000
 /** A snapshot of a large heap takes minutes. */
 const SNAPSHOT_WAIT_MS = 600_000
@@ -37,33 +33,6 @@ const DEFAULT_PROFILE_SECONDS = 10
 /** The first heartbeat after a diagnosis follows within this time. */
 const RESUME_MS = 5_000
 const SECOND_MS = 1_000
-
-/** Asks all workers for the load of their event loops. */
-export function askLoad({
-  system,
-  supervisor,
-  reports,
-  diagnoses,
-}: DiagnosisSources): DiagnosisWait {
-  const workers = supervisor.workers.list().filter(({ state }) => state === 'serving')
-  const asked = workers.map((worker) => diagnoses.ask(worker, { kind: 'utilization' }))
-  const lateAtMs = system.now() + TOP_WAIT_MS
-  return {
-    waitMs: ANSWER_WAIT_MS,
-    check() {
-      const isComplete = asked.every(({ question: { worker, result } }) => {
-        return result !== undefined || worker.state === 'gone'
-      })
-      if (!isComplete && system.now() < lateAtMs) return undefined
-      const known = asked.flatMap(({ question: { worker, result } }) =>
-        result?.kind === 'utilization' ? [[worker, result.utilization] as const] : [],
-      )
-      return { ok: true, data: reports.load(new Map(known)) }
-    },
-    describeDelay: () => 'the workers did not answer',
-    finish: () => dropAll(diagnoses, asked),
-  }
-}
 
 /** Asks the worker that the first argument names; returns the problem if there is none. */
 export function askWorker(
@@ -92,7 +61,7 @@ export function askWorker(
     },
     describeDelay: () => `worker ${pid} has not answered within ${waitMs / SECOND_MS} s`,
     finish() {
-      dropAll(diagnoses, [asked])
+      diagnoses.drop(asked.id)
       // A debugger may stop the worker at any time until it is closed.
       const isOpen = asked.question.result?.kind === 'inspect' && isOpening(diagnosis)
       if (!isOpen) worker.silenceAllowedUntilMs = system.now() + RESUME_MS
@@ -135,10 +104,6 @@ function describeResult({ pid }: WorkerHandle, result: DiagnosisResult): Control
     url === null ? `worker ${pid} is closed to debuggers` : `worker ${pid} is open at ${url}`
   const data: InspectReport = { message, url }
   return { ok: true, data }
-}
-
-function dropAll(diagnoses: Diagnoses, asked: readonly { readonly id: number }[]): void {
-  for (const { id } of asked) diagnoses.drop(id)
 }
 
 function failure(error: string): ControlAnswer {

@@ -18,10 +18,13 @@ import type {
   ScoreboardTotals,
 } from '../scoreboard/board.ts'
 import { latencyQuantile } from '../scoreboard/quantiles.ts'
+import { takeWorkerSnapshot } from '../scoreboard/worker-snapshot.ts'
 import { describeSettings } from '../settings/print.ts'
 import type { ArbiterDependencies } from './dependencies.ts'
 import type { ExtraListeners } from './extra-listeners.ts'
 import { formatListenerAddress, isTlsListener } from './generation.ts'
+import { LoopUtilizationMeter } from './monitoring/loop-utilization.ts'
+import type { Monitoring } from './monitoring/monitoring.ts'
 import type { Phase } from './reactions.ts'
 import type { Rollout } from './rollout.ts'
 import type { Supervisor } from './supervisor.ts'
@@ -37,16 +40,20 @@ export interface ReportSources {
   readonly supervisor: Supervisor
   readonly workerCount: WorkerCount
   readonly extraListeners: ExtraListeners
+  readonly monitoring: Monitoring
   readonly upgrade: ArbiterUpgrade
   readonly getPhase: () => Phase
 }
 
 const MILLISECONDS = 1_000
 
+const LAST_RELOADS = { succeeded: 'complete', failed: 'failed', none: null } as const
+
 /** Makes the reports of one arbiter. */
 export class Reports {
   readonly #sources: ReportSources
   readonly #startedAtMs: number
+  readonly #utilization = new LoopUtilizationMeter()
 
   constructor(sources: ReportSources) {
     this.#sources = sources
@@ -77,7 +84,7 @@ export class Reports {
         stopping: workers.length - serving - booting,
       },
       inFlight: this.#sum('inFlight'),
-      lastReload: rollout.reloads.lastOutcome ?? null,
+      lastReload: LAST_RELOADS[rollout.reloads.lastOutcome ?? 'none'],
       successor: upgrade.successorPid ?? null,
       predecessor: upgrade.predecessorPid ?? null,
     }
@@ -87,13 +94,16 @@ export class Reports {
     return this.#sources.supervisor.workers.list().map((worker) => this.#describeWorker(worker))
   }
 
-  /** Describes the load of all workers; `utilizations` has the answers of those that answered. */
-  load(utilizations: ReadonlyMap<WorkerHandle, number>): LoadReport {
-    const workers = this.#sources.supervisor.workers.list().map((worker) => ({
-      ...this.#describeWorker(worker),
-      utilization: utilizations.get(worker) ?? null,
-      latency: this.#board.readResponses(worker.slot)?.latency ?? null,
-    }))
+  /** Describes the load of all workers, by their latest reports. */
+  load(): LoadReport {
+    const workers = this.#sources.supervisor.workers.list().map((worker) => {
+      const runtime = this.#sources.monitoring.runtimeOf(worker)
+      return {
+        ...this.#describeWorker(worker),
+        utilization: runtime === undefined ? null : this.#utilization.measure(worker, runtime),
+        latency: this.#board.readResponses(worker.slot)?.latency ?? null,
+      }
+    })
     const pending = this.listeners().flatMap((listener) => listener.pending ?? [])
     return {
       at: this.#sources.system.now() / MILLISECONDS,
@@ -104,10 +114,10 @@ export class Reports {
   }
 
   stats(): StatsReport {
-    const { dependencies, rollout, supervisor } = this.#sources
+    const { dependencies, monitoring, supervisor } = this.#sources
     const totals = dependencies.scoreboard.totals()
     const responses = dependencies.scoreboard.readResponses(0)
-    const { completeCount: complete, failedCount: failed } = rollout.reloads
+    const { succeeded: complete, failed } = monitoring.reloads
     return {
       uptime: this.#secondsSince(this.#startedAtMs),
       requests: totals?.requests ?? this.#sum('requests'),
@@ -146,21 +156,8 @@ export class Reports {
   }
 
   #describeWorker(worker: WorkerHandle): WorkerReport {
-    const { pid, slot, age, generation, state, spawnedAtMs } = worker
-    const { requests, inFlight, connections, heartbeatAgeMs } = this.#board.read(slot)
-    return {
-      pid,
-      slot,
-      age,
-      generation: generation.number,
-      state,
-      uptime: this.#secondsSince(spawnedAtMs),
-      requests,
-      inFlight,
-      connections,
-      heartbeatAge: heartbeatAgeMs === undefined ? null : heartbeatAgeMs / MILLISECONDS,
-      memory: this.#sources.system.readResidentBytes(pid) ?? null,
-    }
+    const { age, state } = worker
+    return { ...takeWorkerSnapshot(this.#sources.system, this.#board, worker), age, state }
   }
 
   get #board(): ArbiterScoreboard {

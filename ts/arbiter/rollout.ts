@@ -14,12 +14,11 @@ import { closeListenersExcept, type Generation, type OpenGeneration } from './ge
 import type { ReloadOutcome } from './monitoring/lifecycle-counters.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-/** Reloads since the start, for reports. */
-export interface ReloadHistory {
+/** Where the reloads of this arbiter are: a command waits for the end of its own. */
+export interface ReloadProgress {
   startedCount: number
-  completeCount: number
-  failedCount: number
-  lastOutcome: 'complete' | 'failed' | undefined
+  finishedCount: number
+  lastOutcome: ReloadOutcome | undefined
   /** Why the latest reload that failed did so. */
   lastError: string
 }
@@ -60,10 +59,9 @@ export class Rollout {
   #current: Generation | undefined
   #stage: RolloutStage | undefined
   #isClosed = false
-  readonly #reloads: ReloadHistory = {
+  readonly #reloads: ReloadProgress = {
     startedCount: 0,
-    completeCount: 0,
-    failedCount: 0,
+    finishedCount: 0,
     lastOutcome: undefined,
     lastError: '',
   }
@@ -82,10 +80,8 @@ export class Rollout {
     return this.#stage?.name === 'trial' ? this.#stage.generation : undefined
   }
 
-  /** Reloads so far, with the number of those that are not in progress any more. */
-  get reloads(): Readonly<ReloadHistory & { finishedCount: number }> {
-    const { completeCount, failedCount } = this.#reloads
-    return { ...this.#reloads, finishedCount: completeCount + failedCount }
+  get reloads(): Readonly<ReloadProgress> {
+    return this.#reloads
   }
 
   get isReloading(): boolean {
@@ -146,9 +142,7 @@ export class Rollout {
     if (this.#stage?.name !== 'rolling') return
     this.#closeListeners(this.#stage.previous, this.#current)
     this.#stage = undefined
-    this.#dependencies.onReloadEnded('succeeded')
-    this.#reloads.completeCount += 1
-    this.#reloads.lastOutcome = 'complete'
+    this.#end('succeeded')
   }
 
   get isRolling(): boolean {
@@ -210,10 +204,14 @@ export class Rollout {
   #abandon(why: string): void {
     logLine(this.#dependencies.log, 'reloadFailed')
     this.#stage = undefined
-    this.#reloads.failedCount += 1
-    this.#reloads.lastOutcome = 'failed'
     this.#reloads.lastError = why
-    this.#dependencies.onReloadEnded('failed')
+    this.#end('failed')
+  }
+
+  #end(outcome: ReloadOutcome): void {
+    this.#reloads.finishedCount += 1
+    this.#reloads.lastOutcome = outcome
+    this.#dependencies.onReloadEnded(outcome)
   }
 
   #closeListeners(generation: Generation, kept: Generation | undefined): void {

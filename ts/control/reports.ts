@@ -1,6 +1,7 @@
 /** The data that commands answer with. Durations are in seconds, sizes in bytes. */
 
 import type { LatencyHistogram } from '../scoreboard/board.ts'
+import type { WorkerSnapshot } from '../scoreboard/worker-snapshot.ts'
 
 /** Data of `status`. */
 export interface StatusReport {
@@ -31,23 +32,16 @@ export interface StatusReport {
 }
 
 /** One worker in the data of `workers`. */
-export interface WorkerReport {
-  readonly pid: number
-  readonly slot: number
+export interface WorkerReport extends WorkerSnapshot {
   /** Ordinal number among all workers ever started. */
   readonly age: number
-  readonly generation: number
   readonly state: string
-  readonly uptime: number
-  readonly requests: number
-  readonly inFlight: number
-  readonly connections: number
-  /** Seconds since the event loop last turned. */
-  readonly heartbeatAge: number | null
-  readonly memory: number | null
 }
 
-/** Data of `stats`. Without the addon, only counters of running workers are known. */
+/**
+ * Data of `stats`. Counters continue over upgrades. Without the addon, only counters of running
+ * workers are known.
+ */
 export interface StatsReport {
   readonly uptime: number
   readonly requests: number

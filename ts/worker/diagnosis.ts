@@ -6,7 +6,6 @@
 import { mkdtempSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type EventLoopUtilization, performance } from 'node:perf_hooks'
 
 import { systemError } from '../errors.ts'
 import type { DiagnoseMessage, Diagnosis, DiagnosisResult } from '../messages.ts'
@@ -19,7 +18,6 @@ const LOOPBACK = '127.0.0.1'
 const PRIVATE_MODE = 0o600
 
 let isProfiling = false
-let latestUtilization: EventLoopUtilization | undefined
 
 /** Carries a diagnosis out and sends the result. */
 export function answerDiagnosis(
@@ -34,8 +32,6 @@ export function answerDiagnosis(
 
 async function diagnose(diagnosis: Diagnosis): Promise<DiagnosisResult> {
   switch (diagnosis.kind) {
-    case 'utilization':
-      return measureUtilization()
     case 'profile':
       return recordProfile(diagnosis.seconds)
     case 'heapSnapshot':
@@ -43,14 +39,6 @@ async function diagnose(diagnosis: Diagnosis): Promise<DiagnosisResult> {
     case 'inspect':
       return openInspector(diagnosis.port)
   }
-}
-
-function measureUtilization(): DiagnosisResult {
-  const now = performance.eventLoopUtilization()
-  const { utilization } =
-    latestUtilization === undefined ? now : performance.eventLoopUtilization(now, latestUtilization)
-  latestUtilization = now
-  return { kind: 'utilization', utilization }
 }
 
 async function recordProfile(seconds: number): Promise<DiagnosisResult> {

@@ -121,6 +121,12 @@ export class LifecycleCounters {
     return { user: this.#exitedUser, system: this.#exitedSystem }
   }
 
+  /** Returns the number of reloads by outcome. */
+  get reloads(): Readonly<Record<ReloadOutcome, number>> {
+    const count = (outcome: ReloadOutcome) => this.#reloads.get(outcome) ?? 0
+    return { succeeded: count('succeeded'), failed: count('failed') }
+  }
+
   families(): Family[] {
     const counts = <Name extends string>(
       names: readonly Name[],

@@ -7,6 +7,7 @@ import type { Listener } from '../../listen/socket.ts'
 import { logLine, logThrown } from '../../log/log-lines.ts'
 import type { Logger } from '../../log/logger.ts'
 import type { PageServer } from '../../metrics/server.ts'
+import type { RuntimeReport } from '../../metrics/worker-report.ts'
 import type { System } from '../../process/system.ts'
 import type { ArbiterScoreboard } from '../../scoreboard/board.ts'
 import type { Generation } from '../generation.ts'
@@ -137,6 +138,21 @@ export class Monitoring {
     this.#counters.recordReload(outcome)
     const number = this.#sources.currentGeneration()?.number ?? 0
     this.#events.recordReload(outcome, { number, error })
+  }
+
+  /** Returns the number of reloads by outcome, with those of earlier arbiters. */
+  get reloads(): Readonly<Record<ReloadOutcome, number>> {
+    return this.#counters.reloads
+  }
+
+  /** Asks all workers for reports. Resolves when they have answered, or after this time. */
+  collectReports(waitMs: number): Promise<void> {
+    return this.#reports.collect(waitMs)
+  }
+
+  /** Returns what a worker has reported last about its Node.js, if it has reported. */
+  runtimeOf(worker: WorkerHandle): RuntimeReport | undefined {
+    return this.#reports.latest.get(worker)?.runtime
   }
 
   handleReport(worker: WorkerHandle, report: WorkerReport): void {

@@ -5,6 +5,7 @@ import type { Page } from '../../metrics/server.ts'
 import { loadStatusPage } from '../../metrics/status-page.ts'
 import type { System } from '../../process/system.ts'
 import { readPackageVersion } from '../../process/version.ts'
+import { takeWorkerSnapshot, type WorkerSnapshot } from '../../scoreboard/worker-snapshot.ts'
 import type { WorkerHandle } from '../worker-handle.ts'
 import type { HistoryReport } from './history.ts'
 import { LoopUtilizationMeter } from './loop-utilization.ts'
@@ -45,21 +46,10 @@ export interface ServerStatus {
 }
 
 /** One worker in the document. A value that is not known is null. */
-export interface WorkerStatus extends WorkerLoad {
-  readonly slot: number
-  readonly pid: number
-  readonly generation: number
+export interface WorkerStatus extends WorkerSnapshot, WorkerLoad {
   readonly state: 'booting' | 'serving' | 'draining' | 'blocked'
-  readonly uptime: number
-  readonly requests: number
-  readonly inFlight: number
-  readonly connections: number
-  /** Resident memory in bytes. */
-  readonly memory: number | null
   /** Share of time in which the event loop was busy, from 0 to 1. */
   readonly utilization: number | null
-  /** Time since the event loop last turned. */
-  readonly heartbeatAge: number | null
 }
 
 /** Renders the page and its data. */
@@ -115,23 +105,13 @@ export class StatusPages {
   }
 
   #describeWorker(worker: WorkerHandle): WorkerStatus {
-    const { slot, pid, generation, state, spawnedAtMs } = worker
     const { reports, scoreboard, load } = this.#sources
-    const { heartbeatAgeMs, requests, inFlight, connections } = scoreboard.read(slot)
     const runtime = reports.latest.get(worker)?.runtime
     return {
-      slot,
-      pid,
-      generation: generation.number,
-      state: SHOWN_STATES[state],
-      uptime: (this.#system.now() - spawnedAtMs) / 1_000,
-      requests,
-      inFlight,
-      connections,
+      ...takeWorkerSnapshot(this.#system, scoreboard, worker),
+      state: SHOWN_STATES[worker.state],
       ...load.loadOf(worker),
-      memory: this.#system.readResidentBytes(pid) ?? null,
       utilization: runtime === undefined ? null : this.#utilization.measure(worker, runtime),
-      heartbeatAge: heartbeatAgeMs === undefined ? null : heartbeatAgeMs / 1_000,
     }
   }
 }

@@ -45,9 +45,12 @@ export class WorkerReports {
     return this.#reports
   }
 
-  /** Asks all workers for a report; resolves when they have answered, or after a short while. */
-  collect(): Promise<void> {
-    this.#collection ??= this.#collect().finally(() => {
+  /**
+   * Asks all workers for a report; resolves when they have answered, or after a short while. A
+   * collection that is in progress serves several readers.
+   */
+  collect(waitMs?: number): Promise<void> {
+    this.#collection ??= this.#collect(waitMs ?? this.#waitMs).finally(() => {
       this.#collection = undefined
     })
     return this.#collection
@@ -88,7 +91,7 @@ export class WorkerReports {
     return hasOwn ? MAX_APPLICATION_WAIT_MS : MAX_WAIT_MS
   }
 
-  async #collect(): Promise<void> {
+  async #collect(waitMs: number): Promise<void> {
     this.#awaited.clear()
     for (const worker of this.#workers.list()) {
       if (worker.state !== 'serving' && worker.state !== 'draining') continue
@@ -98,7 +101,7 @@ export class WorkerReports {
     }
     if (this.#awaited.size === 0) return
     await new Promise<void>((done) => {
-      const cancel = this.#system.after(this.#waitMs, done)
+      const cancel = this.#system.after(waitMs, done)
       this.#finish = () => {
         cancel()
         done()
