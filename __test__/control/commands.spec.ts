@@ -14,6 +14,7 @@ import type {
   WorkerReport,
 } from '../../ts/control/reports.ts'
 import { appSource, get, isAlive, startProgram, until, WITHOUT_ADDON } from '../process/program.ts'
+import { needs } from '../requirements.ts'
 import { temporaryDirectory } from '../temporary.ts'
 import { MAIN, runMonoceros, startControlled } from './ctl.ts'
 
@@ -236,17 +237,22 @@ test.serial('the file of a dead instance is replaced, that of a live one never',
   t.regex(file.log, /cannot be used: the file is not a socket/)
 })
 
-const testRoot = process.getuid?.() === 0 ? test.serial : test.serial.skip
-
 // Only root can start a process of another user.
+const testRoot = needs('root', process.getuid?.() === 0)
+
 testRoot('another user cannot connect, wherever the file is', async (t) => {
   const path = join(temporaryDirectory('control'), 'open.sock')
   chmodSync(dirname(path), 0o777)
   await startControlled(t, { args: ['--control-socket', path] })
   const script = `require('node:net').connect(${JSON.stringify(path)})
-    .on('connect', () => process.exit(1)).on('error', ({ code }) => process.stdout.write(code))`
-  const code = execFileSync(process.execPath, ['-e', script], { uid: 65_534, cwd: '/' })
-  t.is(String(code), 'EACCES')
+    .on('connect', () => process.stdout.write('connected', () => process.exit()))
+    .on('error', ({ code }) => process.stdout.write(code))`
+  const options = { uid: 65_534, cwd: '/', encoding: 'utf8' } as const
+  const connectAsOther = () => execFileSync(process.execPath, ['-e', script], options)
+  t.is(connectAsOther(), 'EACCES')
+  // The mode of the file refuses the user, and nothing else does.
+  chmodSync(path, 0o666)
+  t.is(connectAsOther(), 'connected')
 })
 
 test.serial('without the addon, commands work and totals are not known', async (t) => {

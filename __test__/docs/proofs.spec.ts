@@ -1,10 +1,12 @@
-// Checks that every test in docs/gunicorn.md exists, and that every supported setting has one.
+// Checks that every test in docs/gunicorn.md exists, and that every supported setting and every
+// command of the control socket has one.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { LOG_LINES } from '../../ts/log/log-lines.ts'
 import { ROWS } from '../../ts/settings/names.ts'
+import { COMMAND_PROOFS } from '../command-proofs.ts'
 import { HOOK_PROOFS } from '../hook-proofs.ts'
 import { LINE_PROOFS, UNPROVED_LINES } from '../log-line-proofs.ts'
 import { LATER_PROOF, NONE_PROOF, SETTING_PROOFS, SIGNAL_PROOFS } from '../proofs.ts'
@@ -15,12 +17,13 @@ const all = [
   ...Object.values(SETTING_PROOFS),
   ...Object.values(SIGNAL_PROOFS),
   ...Object.values(HOOK_PROOFS),
+  ...Object.values(COMMAND_PROOFS),
   ...Object.values(LINE_PROOFS),
   ...[LATER_PROOF, NONE_PROOF],
 ]
 
 for (const proof of new Set(all)) {
-  test(`the test named by docs/gunicorn.md exists: ${proof}`, (t) => {
+  test(`the test named by docs/gunicorn.md or a table of proofs exists: ${proof}`, (t) => {
     const [file = '', title = ''] = proof.split(' › ')
     const path = `${ROOT}${file.startsWith('crates/') ? '' : '__test__/'}${file}`
     t.true(existsSync(path), path)
