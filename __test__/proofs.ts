@@ -69,6 +69,14 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'keepalive closes an idle connection without a response',
   ),
   asgi_lifespan: proof(`${P}/lifespan.spec.ts`, 'decides about both calls'),
+  asgi_disconnect_grace_period: proof(
+    `${P}/disconnect.spec.ts`,
+    'handler has asgi_disconnect_grace_period',
+  ),
+  websocket_max_message_size: proof(
+    `${P}/websocket-limit.spec.ts`,
+    'websocket_max_message_size closes with 1009',
+  ),
   engine: proof(`${P}/server-mechanics.spec.ts`, 'engine selects the engine of the workers'),
   worker_nice: proof(
     `${P}/users.spec.ts`,

@@ -36,6 +36,8 @@ export interface EngineConfig
   readonly engine: string
   /** The setting `backlog`; Node's default if undefined. */
   readonly backlog?: number
+  /** The setting of this name; no limit if undefined. */
+  readonly websocket_max_message_size?: number
 }
 
 /** The log that an engine writes its messages to. */

@@ -2,6 +2,7 @@
  * Serves applications of style `fetch`: a function that takes a `Request` and returns a `Response`.
  */
 
+import { abandonHandler } from '../engine/background-work.ts'
 import type { Exchange, ExchangeHandler, ExchangeOwner } from '../engine/exchange.ts'
 import { CONNECTION, DATE, LENGTH, NO_BODY } from '../engine/exchange.ts'
 import { logThrown } from '../log/log-lines.ts'
@@ -85,6 +86,7 @@ class FetchHandler implements ExchangeHandler {
   }
 
   #send(fetchExchange: FetchExchange, response: Response): void {
+    fetchExchange.isHandled = true
     if (fetchExchange.isAborted || fetchExchange.exchange.ended) {
       response?.body?.cancel().catch(ignoreCancelError)
       return
@@ -106,6 +108,7 @@ class FetchHandler implements ExchangeHandler {
   }
 
   #fail(fetchExchange: FetchExchange, thrown: unknown): void {
+    fetchExchange.isHandled = true
     if (fetchExchange.isAborted) return
     logThrown(this.#log, { name: 'requestFailed', thrown }, describeRequest(fetchExchange))
     fetchExchange.onThrown()
@@ -117,6 +120,8 @@ class FetchExchange implements ExchangeOwner, IncomingRequest, OutgoingResponse 
   readonly exchange: Exchange
   readonly url: string
   isAborted = false
+  /** The fetch function has returned a response, or has failed. */
+  isHandled = false
   /** The head of the response has been passed to the engine. */
   isHeadSent = false
   headers: RequestHeaders | undefined = undefined
@@ -170,6 +175,7 @@ class FetchExchange implements ExchangeOwner, IncomingRequest, OutgoingResponse 
 
   onAborted(): void {
     this.isAborted = true
+    abandonHandler(() => this.isHandled)
     const reason = connectionReset()
     this.body?.fail(reason)
     this.controller?.abort()

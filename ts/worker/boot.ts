@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { createEngine } from '../engine/auto.ts'
+import { setDisconnectGrace } from '../engine/background-work.ts'
 import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { resolveCollectors } from '../log/collectors.ts'
@@ -161,6 +162,7 @@ export class Boot {
       applyTls(engine, log)
       return heartbeat
     } catch (thrown) {
+      setDisconnectGrace(message.config.asgi_disconnect_grace_period * 1_000)
       if (thrown instanceof MonocerosError) throw thrown
       throw monocerosError('ERR_ENGINE_START', describeThrown(thrown)).withCause(thrown)
     }

@@ -217,7 +217,9 @@ async function handlerOf(
     case 'node': {
       const { createNodeHandler } = await import('../../http/node/handler.ts')
       const address = listeners[0]?.address ?? ''
-      return createNodeHandler(target.server, { keepalive: config.keepalive, given, address }, side)
+      const { keepalive, websocket_max_message_size: maxMessageBytes = 0 } = config
+      const options = { keepalive, given, address, maxMessageBytes }
+      return createNodeHandler(target.server, options, side)
     }
     case 'fetch': {
       const { createFetchHandler } = await import('../../http/fetch.ts')

@@ -31,6 +31,7 @@ import {
 import { type AccessLog, openAccessLog } from '../../log/access.ts'
 import type { EngineOptions } from '../engine.ts'
 import { parsePolicyOf } from '../parse-policy.ts'
+import { limitWebSocket } from '../websocket-limit.ts'
 import { logResponse, logTunnel } from './access-log.ts'
 import { ForwardedHeaders } from './forwarding.ts'
 import { HealthChecks } from './health.ts'
@@ -107,9 +108,10 @@ export class NodeDispatcher {
 
   /** Emits every event but 'request'. */
   #emitOther(server: http.Server, name: string, args: IArguments): boolean {
-    const [, first, second] = args
+    const [, first, second, third] = args
     if (name === 'upgrade' || name === 'connect') {
       if (!this.#acceptUpgrade(first)) return true
+      args[3] = this.tunnels.get(second)?.filterHead(third) ?? third
       enterClient(second)
     } else if (name === 'checkContinue' || name === 'checkExpectation') {
       if (this.#isRefused(first, second)) return true
@@ -139,7 +141,9 @@ export class NodeDispatcher {
       socket.end(`HTTP/1.1 ${refusal} ${http.STATUS_CODES[refusal]}\r\nConnection: close\r\n\r\n`)
       return false
     }
-    const tunnel = new NodeTunnel(socket)
+    const { websocket_max_message_size = 0 } = this.#options.config
+    const limit = limitWebSocket(socket, req.headers.upgrade, websocket_max_message_size)
+    const tunnel = new NodeTunnel(socket, limit)
     this.tunnels.set(socket, tunnel)
     socket.once('close', () => this.tunnels.delete(socket))
     if (this.#accessLog !== undefined) logTunnel(this.#accessLog, req, tunnel)

@@ -13,6 +13,7 @@ import { setInFlightSource } from '../../http/uncaught-errors.ts'
 import { IDLE_DRAIN_MS } from '../../messages.ts'
 import type { TlsMaterial } from '../../tls/material.ts'
 import { createNodeTlsOptions, findOcspResponse, isClientRejected } from '../../tls/node-options.ts'
+import { abandonHandler } from '../background-work.ts'
 import type {
   Engine,
   EngineConfig,
@@ -58,6 +59,7 @@ class NodeEngine implements Engine {
   readonly #sockets = new Set<Socket>()
   readonly #frontServers: net.Server[] = []
   #server: http.Server | undefined
+  #style: Target['style'] | undefined
   #dispatcher: NodeDispatcher | undefined
   #resolveDrain: (() => void) | undefined
   #idleTimer: NodeJS.Timeout | undefined
@@ -74,6 +76,7 @@ class NodeEngine implements Engine {
     const address = listeners[0]?.address ?? ''
     prepareServer(server, { keepalive: config.keepalive, given, address })
     this.#server = server
+    this.#style = target.style
     const limited = applyServerLimits(server, config, given)
     this.#logUnsupportedSettings(given)
     this.#dispatcher = new NodeDispatcher(server, { ...this.#options, config: limited })
@@ -257,6 +260,9 @@ class NodeEngine implements Engine {
   }
 
   #forgetSocket(socket: Socket): void {
+    const res = socketInternals(socket)._httpMessage
+    // The handlers of the fetch style are noted by their own exchanges.
+    if (res && this.#style === 'node') abandonHandler(() => res.writableEnded)
     this.#sockets.delete(socket)
     this.#resolveIfDrained()
   }

@@ -4,6 +4,7 @@
  * WebSocket between two frames.
  */
 import type { Socket } from 'node:net'
+import type { WebSocketLimit } from '../websocket-limit.ts'
 import { RESTART_FRAME, WebSocketFrames } from './websocket-frames.ts'
 
 /** Limit of the response head: more bytes without its end are taken for another protocol. */
@@ -31,11 +32,13 @@ export class NodeTunnel {
   readonly #end: (callback?: Callback) => Socket
   /** Undefined before the head is complete; null if no WebSocket follows. */
   #frames: WebSocketFrames | null | undefined
+  readonly #limit: WebSocketLimit | undefined
   #isDraining = false
   /** The engine has sent a close frame: further bytes of the application are dropped. */
   #hasSentClose = false
 
-  constructor(socket: Socket) {
+  /** `limit` is that of a WebSocket's messages (setting `websocket_max_message_size`). */
+  constructor(socket: Socket, limit: WebSocketLimit | undefined) {
     this.#socket = socket
     this.#write = socket.write
     this.#end = socket.end
@@ -43,6 +46,18 @@ export class NodeTunnel {
       void Object.defineProperty(socket, name, { value, writable: true, configurable: true })
     define('write', this.#onWrite)
     define('end', this.#onEnd)
+    this.#limit = limit
+    if (limit === undefined) return
+    const { push } = socket
+    const filtered = (chunk: unknown) => (Buffer.isBuffer(chunk) ? limit.filter(chunk) : chunk)
+    define('push', (chunk: unknown, encoding?: BufferEncoding) =>
+      push.call(socket, filtered(chunk), encoding),
+    )
+  }
+
+  /** Returns what the application may read of the bytes that came with the head of the request. */
+  filterHead(bytes: Buffer): Buffer {
+    return this.#limit?.filter(bytes) ?? bytes
   }
 
   /** Closes a WebSocket with a close frame; another protocol continues. */

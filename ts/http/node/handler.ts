@@ -42,6 +42,7 @@ export function createNodeHandler(
   if (options !== undefined) prepareServer(server, options)
   const served = new ServedServer(server)
   served.engine = engine ?? undefined
+  served.maxMessageBytes = options?.maxMessageBytes ?? 0
   return new NodeHandler(served, options?.given.has('keepalive') === true)
 }
 
@@ -165,11 +166,11 @@ class NodeHandler implements ExchangeHandler {
       return true
     }
     socket[kMessagePair]?.finish()
-    this.#served.upgradeSocket(socket, exchange)
+    const ahead = this.#served.upgradeSocket(socket, exchange, req.headers.upgrade)
     req.upgrade = true
     req.complete = true
     req.push(null)
-    server.emit(event, req, socket, exchange.ahead ?? NO_BYTES)
+    server.emit(event, req, socket, ahead ?? NO_BYTES)
     return true
   }
 

@@ -3,6 +3,7 @@
  * response, passes its body on, and emits the life-cycle events in node's order.
  */
 import { channel } from 'node:diagnostics_channel'
+import { abandonHandler } from '../../engine/background-work.ts'
 import type { Exchange, ExchangeOwner, Fields } from '../../engine/exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
 import { CorkedWrites, MERGES_CORKED_WRITES, MERGES_WRITES_OF_A_TICK } from './cork.ts'
@@ -135,6 +136,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
   }
 
   onAborted(): void {
+    abandonHandler(() => this.res.writableEnded)
     // Node's parser reports an input that ends within a message.
     const { server, destroyed, [kInputRefused]: isRefused } = this.socket
     if (this.exchange.bodyKind === 2 && !this.req.complete && !destroyed && !isRefused) {

@@ -7,6 +7,7 @@ import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import { getDefaultHighWaterMark } from 'node:stream'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
+import { limitWebSocket } from '../../engine/websocket-limit.ts'
 import { sendBadRequest } from './bad-request.ts'
 import { refusalError } from './errors.ts'
 import {
@@ -41,6 +42,8 @@ export interface ServeOptions {
   readonly given: GivenSettings
   /** The first listening address, as the log shows it. */
   readonly address: string
+  /** The setting `websocket_max_message_size`; no limit if undefined. */
+  readonly maxMessageBytes?: number
 }
 
 /** What a served server asks of the engine, beside exchanges. */
@@ -115,6 +118,8 @@ export class ServedServer {
    * Whether refused input is left to the application if 'clientError' has a listener, as on node.
    */
   respondsToRefusals = false
+  /** Maximum size of a WebSocket message in bytes; 0 is no limit. */
+  maxMessageBytes = 0
   /** The event that the server emits for each socket. */
   readonly #connectionEvent: string
   readonly #connections = new Set<Connection>()
@@ -211,14 +216,26 @@ export class ServedServer {
     if (!isHandled && this.respondsToRefusals) sendBadRequest(error, socket)
   }
 
-  /** Gives the connection of an exchange to the application. */
-  upgradeSocket(socket: ServerSocket, exchange: Exchange): void {
+  /**
+   * Gives the connection of an exchange to the application; `upgrade` is the protocol that the
+   * client asked for. Returns the bytes that came with the head of the request.
+   */
+  upgradeSocket(
+    socket: ServerSocket,
+    exchange: Exchange,
+    upgrade: string | undefined,
+  ): Buffer | undefined {
     // As on node, the sockets of a TLS server end with their clients.
     if (this.#connectionEvent === 'secureConnection') socket.allowHalfOpen = false
-    const tunnel = new SocketTunnel(socket, exchange.tunnel(), exchange.ahead?.length ?? 0)
+    const { ahead } = exchange
+    const limit = limitWebSocket(socket, upgrade, this.maxMessageBytes)
+    const tunnel = new SocketTunnel(socket, exchange.tunnel(), {
+      ...{ bytesAhead: ahead?.length ?? 0, limit },
+    })
     // A later error of the application belongs to the tunnel.
     exchange.owner = tunnel
     openTunnel(socket, tunnel)
+    return ahead === undefined ? undefined : (limit?.filter(ahead) ?? ahead)
   }
 
   destroyUpgradedSockets(): void {

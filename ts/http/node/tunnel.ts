@@ -4,6 +4,7 @@
  */
 import { AsyncResource } from 'node:async_hooks'
 import type { ExchangeOwner, Tunnel } from '../../engine/exchange.ts'
+import type { WebSocketLimit } from '../../engine/websocket-limit.ts'
 import { socketReset } from './errors.ts'
 import { kOwner, type ServerSocket } from './server-socket.ts'
 
@@ -41,14 +42,21 @@ export class SocketTunnel implements ExchangeOwner {
   #nextChunk = 0
   #onWritten: StreamCallback | undefined
   #onFlushed: StreamCallback | undefined
+  /** Limits the messages of a WebSocket's client (setting `websocket_max_message_size`). */
+  readonly #limit: WebSocketLimit | undefined
   #hasInputEnded = false
   #hasOutputEnded = false
 
   /** `bytesAhead` is the number of bytes that came with the head of the request. */
-  constructor(socket: ServerSocket, tunnel: Tunnel, bytesAhead: number) {
+  constructor(
+    socket: ServerSocket,
+    tunnel: Tunnel,
+    { bytesAhead, limit }: { bytesAhead: number; limit: WebSocketLimit | undefined },
+  ) {
     this.#socket = socket
     this.#tunnel = tunnel
     this.bytesRead = bytesAhead
+    this.#limit = limit
     tunnel.owner = this
   }
 
@@ -135,7 +143,7 @@ export class SocketTunnel implements ExchangeOwner {
     if (socket.destroyed) return
     this.bytesRead += chunk.length
     socket._unrefTimer()
-    if (socket.push(chunk)) this.#tunnel.consume(chunk.length)
+    if (socket.push(this.#limit?.filter(chunk) ?? chunk)) this.#tunnel.consume(chunk.length)
     else this.#unconsumedBytes += chunk.length
   }
 

@@ -201,16 +201,26 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--asgi-disconnect-grace-period'],
     kind: seconds,
     default: 3,
-    status: 'planned',
-    doc: 'Time that a request may continue after its client has disconnected.',
+    status: 'supported',
+    readBy: 'worker',
+    doc:
+      'Time that a request may continue after its client has disconnected. ' +
+      'The application is notified of the disconnect at once, and nothing interrupts its code. ' +
+      'A worker that stops waits this long, after the disconnect, for the end of the response ' +
+      'or for the promise of a fetch function. 0 does not wait.',
   },
   websocket_max_message_size: {
     section: 'Worker Processes',
     flags: ['--websocket-max-message-size'],
     kind: bytes,
     default: 16_777_216,
-    status: 'planned',
-    doc: 'Maximum size of a WebSocket message.',
+    status: 'supported',
+    readBy: 'worker',
+    doc:
+      'Maximum size of a WebSocket message of a client, in bytes; 64k and 16m are understood. ' +
+      'A larger message closes the connection with the code 1009. ' +
+      'The size is that of the frames: a compressed message is larger for the application. ' +
+      '0 is no limit.',
   },
   http_parser: {
     section: 'Worker Processes',
