@@ -51,6 +51,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     `${P}/signals.spec.ts`,
     'HUP takes new settings: workers, environment, addresses',
   ),
+  workerLeads: proof('arbiter/leadership.spec.ts', 'of several workers with such work, one leads'),
   allReady: proof(`${P}/signals.spec.ts`, 'one line reports that all workers serve, and where'),
   workerExiting: proof(`${P}/failures.spec.ts`, 'after an uncaught error a successor comes first'),
   workerSignaled: proof(

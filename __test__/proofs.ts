@@ -90,6 +90,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     `${P}/affinity.spec.ts`,
     'Socket.IO works with its default transports, and reconnects after a reload',
   ),
+  one_worker: proof(`${P}/one-worker.spec.ts`, 'one_worker names a function that one worker runs'),
   on_uncaught: proof(`${P}/failures.spec.ts`, 'on_uncaught "exit" ends the worker as node does'),
   limit_request_line: proof(`${LIMITS}`, 'the_request_line_is_limited_exactly'),
   limit_request_fields: proof(`${LIMITS}`, 'the_number_of_fields_is_limited_exactly'),

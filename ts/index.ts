@@ -1,6 +1,6 @@
 /**
- * The public API: `run` for programs that embed the server, `defineConfig` for config files, and
- * their types.
+ * The public API: `run` for programs that embed the server, `defineConfig` for config files,
+ * `runInOneWorker` for applications, and their types.
  */
 import type { ConfigFile } from './settings/config.ts'
 
@@ -13,6 +13,7 @@ export type {
   HookServer,
   HookWorker,
 } from './hooks/types.ts'
+export { type OneWorkerFunction, runInOneWorker } from './one-worker.ts'
 export { type RunOptions, run } from './run.ts'
 export type { Config, ConfigFile, ResolvedConfig } from './settings/config.ts'
 

@@ -65,6 +65,12 @@ export type ArbiterMessage =
   | TlsUpdateMessage
   | MonitoringMessage
   | DiagnoseMessage
+  | LeadMessage
+
+/** No other worker leads: start the work that exactly one worker does. */
+export interface LeadMessage {
+  readonly type: 'lead'
+}
 
 /** A message that no state of the worker's life matters to. */
 export type MonitoringMessage =
@@ -190,6 +196,10 @@ export type WorkerMessage =
    * `DESCRIPTOR_CHANNEL_FD`.
    */
   | ({ readonly type: 'listen'; readonly id: number } & ExtraListenerAddress)
+  /** The application has work that exactly one worker does. */
+  | { readonly type: 'canLead' }
+  /** The reply to `lead`, when that work has stopped: another worker may lead. */
+  | { readonly type: 'stoppedLeading' }
   /** That extra server has closed. */
   | ({ readonly type: 'unlisten' } & ExtraListenerAddress)
   /** The files that the application has loaded, and why it failed to load (setting `reload`). */
@@ -242,6 +252,14 @@ export type SuccessorMessage =
   | { readonly type: 'ready' }
   /** An error of the start, which the command that starts a daemon prints. */
   | { readonly type: 'startError'; readonly text: string }
+  | LeadershipMessage
+
+/** A message between the two arbiters of an upgrade, in both directions. */
+export type LeadershipMessage =
+  /** This worker of the sender is about to lead. */
+  | { readonly type: 'leader'; readonly pid: number }
+  /** No worker of the sender leads, nor will: the receiver may choose one. */
+  | { readonly type: 'passLead' }
 
 /** Encodes one line of the channel. */
 export function encodeMessage(message: ArbiterMessage | WorkerMessage | SuccessorMessage): string {

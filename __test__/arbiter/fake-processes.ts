@@ -68,10 +68,15 @@ export class FakeSuccessor implements Successor {
   readonly options: SpawnSelfOptions
   sendMessage: (message: SuccessorMessage) => void = () => {}
   exit: (exit: ChildExit) => void = () => {}
+  readonly received: SuccessorMessage[] = []
   isDetached = false
 
   constructor(options: SpawnSelfOptions) {
     this.options = options
+  }
+
+  send(message: SuccessorMessage): void {
+    this.received.push(message)
   }
 
   onMessage(callback: (message: SuccessorMessage) => void): void {
@@ -90,10 +95,15 @@ export class FakeSuccessor implements Successor {
 /** The older arbiter, as the new one sees it. */
 export class FakeParent implements ParentChannel {
   readonly received: SuccessorMessage[] = []
+  sendMessage: (message: SuccessorMessage) => void = () => {}
   emitGone: () => void = () => {}
 
   send(message: SuccessorMessage): void {
     this.received.push(message)
+  }
+
+  onMessage(callback: (message: SuccessorMessage) => void): void {
+    this.sendMessage = callback
   }
 
   onGone(callback: () => void): void {

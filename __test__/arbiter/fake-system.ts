@@ -36,7 +36,7 @@ export class FakeSystem implements System {
   now = () => this.#nowMs
   date = () => new Date(this.#nowMs)
   random = () => 0.5
-  isAlive = () => false
+  isAlive: (pid: number) => boolean = () => false
   sleep = () => new Promise<void>(() => {})
   every = () => () => {}
   countListeners = () => 1

@@ -115,6 +115,7 @@ export class Arbiter {
       this.#handle(await this.#queue.take())
       this.#runDeferredRequests()
       this.#reconcile()
+      this.#housekeeping.chooseLeader()
       this.#commands.answerPending()
     }
     logLine(this.#log, this.#startFailure === undefined ? 'shutDown' : 'shutDownAfterError')
@@ -141,8 +142,8 @@ export class Arbiter {
       case 'workerExit':
         event.worker.exit = event.exit
         return this.#supervisor.applyEvent(event.worker, 'exit')
-      case 'successorReady':
-        return this.#upgrade.handleSuccessorReady(event.pid)
+      case 'peerMessage':
+        return this.#upgrade.handlePeerMessage(event.message)
       case 'successorExit':
         this.#upgrade.handleSuccessorExit(event.pid, event.exit)
         // The workers start again: no other arbiter serves any more.

@@ -11,6 +11,7 @@ import type { ArbiterDependencies } from './dependencies.ts'
 import { DevReload } from './dev-reload.ts'
 import { ExtraListeners } from './extra-listeners.ts'
 import { Housekeeping } from './housekeeping.ts'
+import { Leadership } from './leadership.ts'
 import { DrainDelay } from './monitoring/drain-delay.ts'
 import { Monitoring } from './monitoring/monitoring.ts'
 import { Rollout, type RolloutDependencies } from './rollout.ts'
@@ -115,13 +116,19 @@ export function createCollaborators(
     hasPredecessor: () => upgrade.predecessorPid !== undefined,
     earlier: dependencies.earlierLifecycle,
   })
-  upgrade.connectMonitoring(monitoring)
+  const leadership = new Leadership(system, {
+    ...{ log, workers, currentGeneration },
+    peer: upgrade,
+    getPhase: callbacks.getPhase,
+  })
+  upgrade.connect(monitoring, leadership)
   hooks.connectServer({ system, workers, settings, rollout, workerCount })
   const housekeeping = new Housekeeping(system, {
     dependencies,
     titleAndPidfile,
     workers,
     monitoring,
+    leadership,
   })
   const commands = new Commands({
     ...callbacks,

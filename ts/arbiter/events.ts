@@ -4,7 +4,7 @@
  */
 
 import type { ControlCall } from '../control/protocol.ts'
-import type { WorkerMessage } from '../messages.ts'
+import type { SuccessorMessage, WorkerMessage } from '../messages.ts'
 import type { ChildExit, System } from '../process/system.ts'
 import { ARBITER_SIGNALS, type ArbiterRole, SIGNALS, type SignalName } from '../signals.ts'
 import type { Generation } from './generation.ts'
@@ -29,8 +29,8 @@ export type ArbiterEvent =
       readonly message: WorkerMessage
     }
   | { readonly type: 'workerExit'; readonly worker: WorkerHandle; readonly exit: ChildExit }
-  /** The arbiter that an upgrade has started is ready. */
-  | { readonly type: 'successorReady'; readonly pid: number }
+  /** A message from the arbiter that an upgrade has started, or from the one that started this. */
+  | { readonly type: 'peerMessage'; readonly message: SuccessorMessage }
   | { readonly type: 'successorExit'; readonly pid: number; readonly exit: ChildExit }
   /** The arbiter that has started this one has exited. */
   | { readonly type: 'predecessorExit' }

@@ -1,6 +1,7 @@
 /**
  * Work that is done once a second: the process title, statsd gauges, TLS files, monitoring,
- * orphaned processes and connections of workers that have exited.
+ * orphaned processes and connections of workers that have exited. After each event, the choice of
+ * the leading worker.
  */
 
 import type { System } from '../process/system.ts'
@@ -8,6 +9,7 @@ import type { ArbiterScoreboard } from '../scoreboard/board.ts'
 import type { ArbiterDependencies } from './dependencies.ts'
 import { Gauges } from './gauges.ts'
 import type { Generation } from './generation.ts'
+import type { Leadership } from './leadership.ts'
 import type { Monitoring } from './monitoring/monitoring.ts'
 import type { TitleAndPidfile } from './title-and-pidfile.ts'
 import { renewTls } from './tls.ts'
@@ -19,6 +21,7 @@ export interface HousekeepingTargets {
   readonly titleAndPidfile: TitleAndPidfile
   readonly workers: Workers
   readonly monitoring: Monitoring
+  readonly leadership: Leadership
 }
 
 /** Does the periodic work of the arbiter. */
@@ -28,6 +31,7 @@ export class Housekeeping {
   readonly #titleAndPidfile: TitleAndPidfile
   readonly #workers: Workers
   readonly #monitoring: Monitoring
+  readonly #leadership: Leadership
   readonly #gauges: Gauges
 
   constructor(system: System, targets: HousekeepingTargets) {
@@ -36,12 +40,18 @@ export class Housekeeping {
     this.#titleAndPidfile = targets.titleAndPidfile
     this.#workers = targets.workers
     this.#monitoring = targets.monitoring
+    this.#leadership = targets.leadership
     this.#gauges = new Gauges(targets.dependencies.log)
   }
 
   /** Returns whether a graceful stop has to wait for `drain_delay`. */
   deferStop(): boolean {
     return this.#monitoring.deferStop()
+  }
+
+  /** Chooses the worker that does the work of one worker. Called after each event. */
+  chooseLeader(): void {
+    this.#leadership.update()
   }
 
   runEverySecond(current: Generation | undefined): void {

@@ -154,8 +154,9 @@ export class Supervisor {
       case 'unlisten':
         return this.#extraListeners.handleUnlisten(worker, message)
       case 'uncaughtError':
-        worker.hasUncaughtError = true
-        return
+      case 'canLead':
+      case 'stoppedLeading':
+        return worker.recordReport(message)
       case 'loaded':
         return this.#callbacks.onFilesLoaded(message)
       case 'diagnosed':

@@ -6,12 +6,14 @@
 
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
+import type { LeadershipMessage, SuccessorMessage } from '../messages.ts'
 import type { ChildExit, Program, Successor, System } from '../process/system.ts'
 import type { ArbiterScoreboard } from '../scoreboard/board.ts'
 import type { ParentProcess } from './dependencies.ts'
 import type { EventQueue } from './events.ts'
 import type { InheritedExtraListener } from './extra-listeners.ts'
 import type { Generation } from './generation.ts'
+import type { Leadership } from './leadership.ts'
 import type { Monitoring } from './monitoring/monitoring.ts'
 import { createUpgradeEnvironment } from './upgrade-state.ts'
 
@@ -37,6 +39,7 @@ export class ArbiterUpgrade {
   #successor: Successor | undefined
   #isStarting = false
   #monitoring: Monitoring | undefined
+  #leadership: Leadership | undefined
 
   constructor(system: System, dependencies: UpgradeDependencies) {
     this.#system = system
@@ -45,9 +48,10 @@ export class ArbiterUpgrade {
       dependencies.parent?.kind === 'upgrade' ? dependencies.parent.pid : undefined
   }
 
-  /** Connects the monitoring, which the new arbiter continues. */
-  connectMonitoring(monitoring: Monitoring): void {
+  /** Connects what the new arbiter continues. */
+  connect(monitoring: Monitoring, leadership: Leadership): void {
     this.#monitoring = monitoring
+    this.#leadership = leadership
   }
 
   /** Process id of the older arbiter that has started this one, while it is running. */
@@ -58,6 +62,11 @@ export class ArbiterUpgrade {
   /** Process id of the new arbiter that this one has started, while it is running. */
   get successorPid(): number | undefined {
     return this.#successor?.pid
+  }
+
+  /** Process id of the other arbiter of an upgrade, while it is running. */
+  get peerPid(): number | undefined {
+    return this.successorPid ?? this.#predecessorPid
   }
 
   /** True while another arbiter uses the same sockets. */
@@ -71,6 +80,7 @@ export class ArbiterUpgrade {
     if (this.#predecessorPid === undefined) return
     logLine(log, 'takingOver', this.#predecessorPid)
     parent?.channel.onGone(() => queue.push({ type: 'predecessorExit' }))
+    parent?.channel.onMessage((message) => queue.push({ type: 'peerMessage', message }))
   }
 
   /** Starts a new arbiter. */
@@ -112,9 +122,7 @@ export class ArbiterUpgrade {
     const { pid = 0 } = successor
     this.#successor = successor
     this.#isStarting = true
-    successor.onMessage(({ type }) => {
-      if (type === 'ready') queue.push({ type: 'successorReady', pid })
-    })
+    successor.onMessage((message) => queue.push({ type: 'peerMessage', message }))
     successor.onExit((exit) => queue.push({ type: 'successorExit', pid, exit }))
     if (pid > 0) logLine(log, 'upgradeStarting', pid)
   }
@@ -140,10 +148,22 @@ export class ArbiterUpgrade {
       : `the arbiter (pid: ${this.#predecessorPid}) that started this one runs; stop it first`
   }
 
-  handleSuccessorReady(pid: number): void {
+  /** Handles a message of the other arbiter. */
+  handlePeerMessage(message: SuccessorMessage): void {
+    if (message.type === 'leader' || message.type === 'passLead') {
+      return this.#leadership?.handlePeerMessage(message)
+    }
+    const { successorPid } = this
+    if (message.type !== 'ready' || successorPid === undefined) return
     this.#isStarting = false
     this.#monitoring?.setSuccessorServing(true)
-    logLine(this.#dependencies.log, 'upgradeReady', pid)
+    logLine(this.#dependencies.log, 'upgradeReady', successorPid)
+  }
+
+  /** Sends a message to the other arbiter, if there is one. */
+  sendToPeer(message: LeadershipMessage): void {
+    if (this.#successor !== undefined) return this.#successor.send(message)
+    if (this.#predecessorPid !== undefined) this.#dependencies.parent?.channel.send(message)
   }
 
   handleSuccessorExit(pid: number, { code, signal, error }: ChildExit): void {

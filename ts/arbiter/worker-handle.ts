@@ -3,7 +3,7 @@
  * elsewhere.
  */
 
-import type { BlockReport } from '../messages.ts'
+import type { BlockReport, WorkerMessage } from '../messages.ts'
 import type { Child, ChildExit } from '../process/system.ts'
 import { type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import type { Generation } from './generation.ts'
@@ -23,6 +23,8 @@ const APP_LOAD_EXIT_STATUS = 4
 export function describeFailedStart({ exitStatus }: BootFailure): string {
   return exitStatus === APP_LOAD_EXIT_STATUS ? 'App failed to load.' : 'Worker failed to boot.'
 }
+
+type WorkerReportType = 'uncaughtError' | 'canLead' | 'stoppedLeading'
 
 /** State of one worker in the arbiter. */
 export class WorkerHandle {
@@ -53,6 +55,8 @@ export class WorkerHandle {
   isRestarting = false
   /** True once the application has thrown an error that it did not catch. */
   hasUncaughtError = false
+  /** True while the worker has work that one worker does, and can begin or has begun it. */
+  canLead = false
   /** True once the worker has served long enough that its exit is no crash loop. */
   isStable = false
   /**
@@ -82,6 +86,12 @@ export class WorkerHandle {
     this.generation = fields.generation
     this.limits = fields.allowance
     this.spawnedAtMs = fields.spawnedAtMs
+  }
+
+  /** Records what the worker reports about itself. */
+  recordReport({ type }: Extract<WorkerMessage, { type: WorkerReportType }>): void {
+    if (type === 'uncaughtError') this.hasUncaughtError = true
+    else this.canLead = type === 'canLead'
   }
 
   /** Returns whether the worker serves or is about to. */

@@ -56,6 +56,24 @@ export const APP_ERRORS = {
       'the application starts its own workers with node:cluster and serves nothing itself. ' +
       'Monoceros starts the workers: name the program that they run.',
   },
+  ERR_ONE_WORKER_LOAD: {
+    exitStatus: 3,
+    page: 'one-worker.md',
+    text: (spec: string, problem: string) =>
+      `one_worker must be FILE or FILE:EXPORT of a function, got "${spec}": ${problem}`,
+  },
+  ERR_ONE_WORKER_FUNCTION: {
+    exitStatus: 1,
+    page: 'one-worker.md',
+    text: (got: string) => `runInOneWorker() takes a function of an AbortSignal, got ${got}.`,
+  },
+  ERR_ONE_WORKER_THREAD: {
+    exitStatus: 1,
+    page: 'one-worker.md',
+    text: () =>
+      'runInOneWorker() must be called in the main thread of a worker. ' +
+      'Call it there, and start the thread in the function that it takes.',
+  },
   ERR_WORKER_CLASS: {
     exitStatus: 1,
     page: 'frameworks.md',

@@ -92,6 +92,7 @@ export const LOG_LINES = {
     'Booting worker with pid: PID',
   ),
   workerReady: arbiter('debug', (pid: number) => `Worker ready (pid:${pid})`),
+  workerLeads: arbiter('info', (pid: number) => `Worker (pid:${pid}) does the work of one worker`),
   allReady: arbiter(
     'info',
     (workers: number, addresses: string) =>

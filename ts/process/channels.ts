@@ -13,6 +13,7 @@ import {
   createMessageDecoder,
   DESCRIPTOR_CHANNEL_FD,
   encodeMessage,
+  type SuccessorMessage,
   type WorkerMessage,
 } from '../messages.ts'
 import { native } from '../native/index.ts'
@@ -114,6 +115,8 @@ export function openParentChannel(): ParentChannel {
   socket.resume().unref()
   return {
     send: (message) => void socket.write(encodeMessage(message)),
+    onMessage: (callback) =>
+      void socket.setEncoding('utf8').on('data', createMessageDecoder<SuccessorMessage>(callback)),
     onGone: (callback) => void socket.on('close', callback),
     close: () => void socket.destroySoon(),
   }

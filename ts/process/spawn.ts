@@ -8,7 +8,12 @@ import { EventEmitter } from 'node:events'
 import { existsSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 
-import { CHANNEL_FD, createMessageDecoder, type SuccessorMessage } from '../messages.ts'
+import {
+  CHANNEL_FD,
+  createMessageDecoder,
+  encodeMessage,
+  type SuccessorMessage,
+} from '../messages.ts'
 import { native } from '../native/index.ts'
 import { getChannel, type SpawnResult, watchExit, wrapChild } from './channels.ts'
 import type { Child, SpawnOptions, SpawnSelfOptions, Successor } from './system.ts'
@@ -93,6 +98,7 @@ export function spawnSelf({ program, env, extraFds, detachedStdio }: SpawnSelfOp
   const channel = getChannel(child, CHANNEL_FD)
   return {
     pid: child.pid,
+    send: (message) => void channel?.write(encodeMessage(message)),
     onMessage: (callback) =>
       void channel?.on('data', createMessageDecoder<SuccessorMessage>(callback)),
     onExit: (callback) => watchExit(child, callback),

@@ -4,6 +4,7 @@
  * without processes and without waiting.
  */
 
+import { readFileSync } from 'node:fs'
 import type { ArbiterMessage, SuccessorMessage, WorkerMessage } from '../messages.ts'
 import type { SignalName } from '../signals.ts'
 import { openParentChannel } from './channels.ts'
@@ -34,7 +35,10 @@ export interface System {
   onSignal(signal: SignalName, callback: () => void): () => void
   /** Sends a signal. Returns false if there is no such process. */
   kill(pid: number, signal: SignalName | 'KILL' | 'CONT'): boolean
-  /** Returns whether a process with this id exists, whether or not it belongs to this program. */
+  /**
+   * Returns whether a process with this id exists and has not exited, whether or not it belongs to
+   * this program.
+   */
   isAlive(pid: number): boolean
   /**
    * Returns how many processes of this control group the kernel has killed for lack of memory;
@@ -118,6 +122,7 @@ export interface SpawnSelfOptions {
 /** A process that runs this program again: the arbiter of an upgrade, or a daemon. */
 export interface Successor {
   readonly pid: number | undefined
+  send(message: SuccessorMessage): void
   onMessage(callback: (message: SuccessorMessage) => void): void
   onExit(callback: (exit: ChildExit) => void): void
   /** Allows this process to exit while the successor is running. */
@@ -127,6 +132,7 @@ export interface Successor {
 /** The channel to the process that started this one with `spawnSelf`. */
 export interface ParentChannel {
   send(message: SuccessorMessage): void
+  onMessage(callback: (message: SuccessorMessage) => void): void
   onGone(callback: () => void): void
   /** Closes the channel; nothing can be sent any more. */
   close(): void
@@ -190,7 +196,7 @@ export const system: System = {
   },
   isAlive(pid) {
     try {
-      return process.kill(pid, 0)
+      return process.kill(pid, 0) && !isZombie(pid)
     } catch (error) {
       // EPERM: the process exists and belongs to another user.
       return errorCode(error) === 'EPERM'
@@ -213,6 +219,18 @@ export const system: System = {
   emitUncaught(reason) {
     Reflect.apply(process.emit, process, ['uncaughtException', reason, 'unhandledRejection'])
   },
+}
+
+/** Returns whether the process has exited and its parent has not reaped it. */
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The state follows the name of the program, which may have any character.
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z')
+  } catch {
+    // Not Linux, or the process has been reaped.
+    return false
+  }
 }
 
 /** Returns the process id, for log lines, which have no `System`. */

@@ -26,6 +26,7 @@ import { findLifespan } from './lifespan.ts'
 import { loadTarget } from './load-target.ts'
 import { openErrorLog, resolveAccessLog } from './logs.ts'
 import type { Notice } from './notices.ts'
+import { loadOneWorkerFunction, provideOneWorker } from './one-worker.ts'
 import type { WorkerParts } from './parts.ts'
 import { makeStdioBlocking } from './sync-stdio.ts'
 import { handleUncaughtErrors } from './uncaught.ts'
@@ -110,7 +111,11 @@ export class Boot {
     await this.#startDevelopmentMode(message)
     const extraServers = new ExtraServers(channel, { isCheck: message.isCheck })
     this.#parts.extraServers = extraServers
+    const oneWorker = provideOneWorker(channel)
+    this.#parts.oneWorker = oneWorker
     const { target: loaded, exports } = await loadTarget(message, { extraServers, clusterUse })
+    const work = await loadOneWorkerFunction(config)
+    if (work !== undefined) oneWorker.add(work)
     const lifespan = findLifespan(exports, config.asgi_lifespan)
     this.#parts.lifespan = lifespan
     if (loaded.style !== 'exchange') this.#parts.framework = loaded
@@ -157,12 +162,12 @@ export class Boot {
       const board = openWorkerBoard(this.#context.channel, { message, engine })
       this.#parts.board = board
       const heartbeat = startHeartbeat(this.#system, board, message.config.timeout * 1_000)
+      setDisconnectGrace(message.config.asgi_disconnect_grace_period * 1_000)
       this.#context.push({ type: 'engineCreated' })
       await engine.serve(target, listeners)
       applyTls(engine, log)
       return heartbeat
     } catch (thrown) {
-      setDisconnectGrace(message.config.asgi_disconnect_grace_period * 1_000)
       if (thrown instanceof MonocerosError) throw thrown
       throw monocerosError('ERR_ENGINE_START', describeThrown(thrown)).withCause(thrown)
     }

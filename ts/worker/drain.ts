@@ -54,7 +54,7 @@ export class Drain {
 
   /** Stops accepting at once; resolves when the process may exit. */
   async run(): Promise<void> {
-    const { engine, extraServers, log, lifespan } = this.#parts
+    const { engine, extraServers, log, lifespan, oneWorker } = this.#parts
     const { graceMs, idleMs, appSigterm, endsWhenIdle } = this.#plan
     const idle = endsWhenIdle === true ? this.#waitUntilIdle() : undefined
     // Silent: an engine that fails to drain must not keep the process alive.
@@ -63,7 +63,7 @@ export class Drain {
     await (idle === undefined ? finished : Promise.race([finished, idle]))
     const takeovers = engine?.counters().takeovers
     if (log !== undefined && takeovers !== undefined) logLine(log, 'loopTakeovers', takeovers)
-    await backgroundEnded()
+    await Promise.all([backgroundEnded(), oneWorker?.waitUntilEnded()])
     if (log !== undefined) await lifespan?.shutdown(log)
     // A SIGTERM listener of the application closes the framework itself.
     if (appSigterm === undefined) await this.#closeFramework()

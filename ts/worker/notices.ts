@@ -5,7 +5,12 @@
 
 import type { Target } from '../engine/engine.ts'
 import type { MonocerosError } from '../errors.ts'
-import type { ArbiterMessage, DiagnoseMessage, MonitoringMessage } from '../messages.ts'
+import type {
+  ArbiterMessage,
+  DiagnoseMessage,
+  LeadMessage,
+  MonitoringMessage,
+} from '../messages.ts'
 import type { SignalName } from '../signals.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import type { LifecycleEvent } from './states.ts'
@@ -14,7 +19,7 @@ import type { LifecycleEvent } from './states.ts'
  * An event of the lifecycle table with its details; the arbiter's messages are notices as they are.
  */
 export type Notice =
-  | Exclude<ArbiterMessage, DiagnoseMessage | MonitoringMessage>
+  | Exclude<ArbiterMessage, DiagnoseMessage | LeadMessage | MonitoringMessage>
   | ReadyNotice
   | { readonly type: 'failed'; readonly error: MonocerosError }
   | { readonly type: 'drain' | 'quit'; readonly signal: SignalName }

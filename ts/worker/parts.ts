@@ -8,6 +8,7 @@ import type { Config } from '../settings/config.ts'
 import type { ExtraServers } from './extra-listeners.ts'
 import type { WorkerHooks } from './hooks.ts'
 import type { Lifespan } from './lifespan.ts'
+import type { OneWorker } from './one-worker.ts'
 
 /** `Boot` fills the parts in, in this order; a part that is undefined has not been created yet. */
 export interface WorkerParts {
@@ -16,6 +17,7 @@ export interface WorkerParts {
   /** Undefined also where no hook of the worker is set. */
   hooks?: WorkerHooks
   extraServers?: ExtraServers
+  oneWorker?: OneWorker
   lifespan?: Lifespan
   /** The hooks of the framework whose instance the application exports. */
   framework?: FrameworkHooks

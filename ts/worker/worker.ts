@@ -64,6 +64,7 @@ export class Worker {
     this.#channel.onMessage((message) => {
       if (message.type === 'collectMetrics') reporter.report()
       else if (message.type === 'announceStop') this.#parts.engine?.announceStop?.()
+      else if (message.type === 'lead') this.#parts.oneWorker?.lead()
       else if (message.type === 'diagnose') answerDiagnosis(this.#channel, message)
       else this.#queue.push(message)
     })
@@ -143,6 +144,7 @@ export class Worker {
 
   #enter(state: LifecycleState, notice: Notice): void {
     if (state === 'serving' && notice.type === 'ready') this.#enterServing(notice)
+    if (state === 'draining' || state === 'exiting') this.#parts.oneWorker?.stop()
     if (state === 'draining') this.#enterDraining()
     if (state === 'exiting') this.#enterExiting(statusOf(notice))
     if (state === 'failing') this.#enterFailing(notice)

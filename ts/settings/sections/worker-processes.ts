@@ -1,5 +1,14 @@
 /** The settings of "Worker Processes". */
-import { bytes, choice, integer, MAX_COUNT, seconds, secondsAtLeast } from '../kinds.ts'
+import {
+  bytes,
+  choice,
+  integer,
+  MAX_COUNT,
+  orNull,
+  seconds,
+  secondsAtLeast,
+  text,
+} from '../kinds.ts'
 import { sessionKey } from '../network-kinds.ts'
 import type { Row } from '../rows.ts'
 import { workerClass, workerCount } from '../worker-kinds.ts'
@@ -280,6 +289,19 @@ export const WORKER_PROCESSES_ROWS = {
       'value of a parameter in the URL: "query:sid" fits Socket.IO. ' +
       'A connection moves to the worker of its session before a request is served. ' +
       'On TLS connections only "ip" has an effect. It requires the native engine on Linux.',
+  },
+  one_worker: {
+    section: 'Worker Processes',
+    flags: ['--one-worker'],
+    kind: orNull(text('FILE:EXPORT')),
+    default: null,
+    status: 'supported',
+    readBy: 'worker',
+    doc:
+      'Function that exactly one worker runs, for a schedule or the consumer of a queue. ' +
+      'The value is FILE or FILE:EXPORT; without EXPORT it is the default export. ' +
+      'The function receives an AbortSignal. When the worker stops, the signal aborts. Another ' +
+      'worker runs the function as soon as the promise that it returned is settled.',
   },
   on_uncaught: {
     section: 'Worker Processes',
