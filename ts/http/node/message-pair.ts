@@ -125,10 +125,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
   onDrain(): void {
     if (this.isSettled) return
     this.#runWriteCallbacks()
-    if (this.isResponseEnded) {
-      this.finish()
-      return
-    }
+    if (this.isResponseEnded) return this.finish()
     const { res } = this
     if (!res[kNeedDrain]) return
     res[kNeedDrain] = false
