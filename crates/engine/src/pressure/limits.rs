@@ -229,23 +229,51 @@ pub const IDLE_DRAIN_TIME: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pressure::setting_value::SettingValue;
+
+    /// Every number of the settings as this value.
+    fn uniform(number: f64) -> Settings {
+        let mut settings = Settings::default();
+        for (name, value) in Settings::default().values() {
+            if let SettingValue::Number(_) = value {
+                settings.set(name, &SettingValue::Number(number)).unwrap();
+            }
+        }
+        settings
+    }
 
     #[test]
     fn a_setting_of_zero_without_a_limit_becomes_the_largest_value() {
-        let settings = Settings {
-            limit_request_line: 0,
-            limit_request_fields: 0,
-            worker_connections: 0,
-            buffer_memory: 0,
-            header_timeout: Duration::ZERO,
-            ..Settings::default()
+        let zero = uniform(0.0);
+        let expected = Settings {
+            limit_request_line: MAX_LINE,
+            limit_request_fields: MAX_FIELDS as u32,
+            limit_request_field_size: MAX_LINE,
+            response_buffer_size: MIN_RESPONSE_BUFFER,
+            worker_connections: u32::MAX,
+            buffer_memory: usize::MAX,
+            header_timeout: FOREVER,
+            handshake_timeout: FOREVER,
+            http2_max_header_list_size: u32::MAX as usize,
+            http2_max_resets: u32::MAX,
+            http2_max_idle_frames: u32::MAX,
+            ..zero.clone()
         };
-        let Settings { limit_request_line, limit_request_fields, .. } =
-            Limits::from(settings.clone()).bounded().settings;
-        assert_eq!((limit_request_line, limit_request_fields), (MAX_LINE, MAX_FIELDS as u32));
-        let bounded = Limits::from(settings).bounded().settings;
-        assert_eq!((bounded.worker_connections, bounded.buffer_memory), (u32::MAX, usize::MAX));
-        assert_eq!(bounded.header_timeout, FOREVER);
+        assert_eq!(Limits::from(zero).bounded().settings, expected);
+    }
+
+    #[test]
+    fn a_setting_above_its_maximum_becomes_the_maximum() {
+        let large = uniform(f64::from(u32::MAX));
+        let expected = Settings {
+            limit_request_line: MAX_LINE,
+            limit_request_fields: MAX_FIELDS as u32,
+            limit_request_field_size: MAX_LINE,
+            response_buffer_size: MAX_BUFFER,
+            request_buffer_size: MAX_BUFFER,
+            ..large.clone()
+        };
+        assert_eq!(Limits::from(large).bounded().settings, expected);
     }
 
     #[test]
