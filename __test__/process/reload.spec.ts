@@ -2,7 +2,7 @@
 // the new code.
 
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 
 import { startLoad } from './load.ts'
@@ -53,10 +53,13 @@ function started(t: ExecutionContext, form: Form, engine: string, ...more: strin
   return startProgram(t, { files, args })
 }
 
-/** Waits until the loaded files are watched. Nothing is logged when their list has arrived. */
+/**
+ * Waits until the program's directory is watched, alone or as a tree. A worker reports the files
+ * that it has loaded before it is ready.
+ */
 async function watched(program: Program): Promise<void> {
-  await until(() => program.log.includes('Watching '), 'the watch')
-  await new Promise((done) => setTimeout(done, 200))
+  const end = new RegExp(`Watching .*/${basename(program.directory)}(?:/\\*\\*)?$`, 'm')
+  await until(() => end.test(program.log), 'the watch')
 }
 
 async function answers(program: Program, body: string, path = '/'): Promise<void> {

@@ -1,10 +1,10 @@
 //! Clients that disconnect, stop reading or stop sending, how JavaScript is notified, and aborts by
 //! JavaScript.
 
-use std::time::Duration;
-
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::Settings;
 
+use crate::deadlines::{SHORT, let_a_deadline_pass};
 use crate::harness::{
     CHUNKED, CONNECTION, Client, End, Engine, Event, LENGTH, Setup, echo, silent,
 };
@@ -157,7 +157,8 @@ fn a_client_that_half_closes_at_once_and_gets_no_response_aborts_the_request() {
 
 #[test]
 fn a_client_that_half_closes_reads_late_responses_where_the_program_allows_that() {
-    let limits = Limits { half_open: true, ..Limits::default() };
+    let settings = Settings { header_timeout: SHORT, ..Settings::default() };
+    let limits = Limits { half_open: true, ..Limits::from(settings) };
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, format!("{GET}{}", GET.replace("GET /", "GET /two")));
@@ -165,7 +166,7 @@ fn a_client_that_half_closes_reads_late_responses_where_the_program_allows_that(
     for path in ["/", "/two"] {
         let id = engine.request_to(path);
         // Long enough for the engine to close the connection, which it must not do.
-        std::thread::sleep(Duration::from_millis(50));
+        let_a_deadline_pass(&mut engine);
         engine.js.respond(id, 200, "", CONNECTION | LENGTH, path.as_bytes());
         engine.js.wake();
         assert_eq!(client.response(&mut engine).text(), path);

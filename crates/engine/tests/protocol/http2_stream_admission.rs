@@ -6,6 +6,7 @@ use std::time::Duration;
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::pressure::settings::Settings;
 
+use crate::deadlines::{SHORT, let_a_deadline_pass};
 use crate::harness::{
     Client, Engine, Event, LENGTH, OPENING, ask, block, frame, get, http2_client, silent,
     with_client, with_http2,
@@ -19,11 +20,11 @@ const WINDOW: usize = 65_536;
 
 #[test]
 fn large_responses_that_are_not_taken_hold_back_what_is_asked_after_them() {
-    let mut engine = engine(Limits::default(), large_responses());
+    let limits = Limits::from(Settings { header_timeout: SHORT, ..Settings::default() });
+    let mut engine = engine(limits, large_responses());
     let mut client = stalling(&mut engine);
-    engine.settle();
     // Long enough for more requests to begin, which must not happen.
-    std::thread::sleep(Duration::from_millis(300));
+    let_a_deadline_pass(&mut engine);
     engine.settle();
     let begun = engine.received().len();
     assert!((2..=5).contains(&begun), "{begun}");
@@ -70,13 +71,14 @@ fn a_client_that_reads_responses_is_served_on() {
 
 #[test]
 fn what_the_system_takes_for_a_client_that_does_not_read_begins_little() {
-    let mut engine = engine(Limits::default(), responses_in_pieces());
+    let limits = Limits::from(Settings { header_timeout: SHORT, ..Settings::default() });
+    let mut engine = engine(limits, responses_in_pieces());
     let mut client = stalling(&mut engine);
     client.send(&mut engine, all_windows());
-    for _ in 0..10 {
-        std::thread::sleep(Duration::from_millis(100));
-        engine.settle();
+    for _ in 0..2 {
+        let_a_deadline_pass(&mut engine);
     }
+    engine.settle();
     // Some megabytes are in the system's buffers.
     let begun = engine.received().len();
     assert!((3..16).contains(&begun), "{begun}");

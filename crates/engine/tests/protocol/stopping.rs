@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use monoceros_engine::pressure::limits::IDLE_DRAIN_TIME;
+use monoceros_engine::pressure::limits::{IDLE_DRAIN_TIME, Limits};
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{CHUNKED, Client, End, Engine, Event, SERVER_ID, echo, silent};
 
@@ -83,22 +84,26 @@ fn a_draining_engine_closes_idle_connections_after_a_while() {
 
 #[test]
 fn idle_connections_are_kept_as_long_as_the_drain_sets_until_it_is_hastened() {
-    let mut engine = Engine::new(echo());
+    let header_timeout = IDLE_DRAIN_TIME + Duration::from_millis(500);
+    let limits = Limits::from(Settings { header_timeout, ..Settings::default() });
+    let mut engine = Engine::with_limits(limits, echo());
     let mut late = Client::connect(&engine);
     late.ask(&mut engine, GET);
     let mut parked = Client::connect(&engine);
     parked.ask(&mut engine, GET);
+    let mut slow = Client::connect(&engine);
+    slow.send(&mut engine, "GET /slow HTTP/1.1\r\n");
     engine.settle();
     engine.js.io.drain(Duration::from_secs(60));
     // Idle connections must not be closed at the default time.
-    std::thread::sleep(IDLE_DRAIN_TIME + Duration::from_millis(500));
+    assert_eq!(slow.response(&mut engine).status, 408);
     // A client that was held up for longer than a moment is answered all the same.
     assert_eq!(late.ask(&mut engine, GET).field("Connection"), Some("close"));
     assert_eq!(late.end(&mut engine), End::Closed);
     assert!(!parked.has_ended());
     engine.js.io.drain(Duration::from_millis(100));
     assert_eq!(parked.end(&mut engine), End::Closed);
-    drop((late, parked));
+    drop((late, parked, slow));
     engine.event("idle", |event| (*event == Event::Idle).then_some(()));
 }
 

@@ -12,6 +12,7 @@ use monoceros_engine::pressure::settings::Settings;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::deadlines::let_a_deadline_pass;
 use crate::harness::{
     Engine, Event, Identity, LENGTH, SecureClient, echo, pattern, secure_listener, when_complete,
     with_client,
@@ -245,14 +246,18 @@ fn a_handshake_that_stalls_is_cut_and_blocks_no_other_connection() {
 #[test]
 fn one_handshake_too_many_ends_the_oldest() {
     let identity = Identity::new(&["localhost"]);
-    let limits = Limits::from(Settings { limit_handshakes: 4, ..Settings::default() });
+    let limits = Limits::from(Settings {
+        limit_handshakes: 4,
+        // Longer than the second for which a handshake may only be about to go on.
+        header_timeout: Duration::from_millis(1_200),
+        ..Settings::default()
+    });
     let config = identity.client();
     let mut engine = Engine::with_limits(limits, echo());
     let address = secure_listener(&engine, &identity.material());
     let mut stalled = stall(address, 1);
     engine.settle();
-    // Younger ones may only be about to go on.
-    std::thread::sleep(Duration::from_millis(1_200));
+    let_a_deadline_pass(&mut engine);
     stalled.extend(stall(address, 4));
     let oldest = stalled.remove(0);
     // The handshake deadline is ten seconds: by it the client's patience would be at its end.
