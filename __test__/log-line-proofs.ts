@@ -6,7 +6,7 @@ import { proof } from './proofs.ts'
 const P = 'process'
 
 /** Proofs of the lines of the error log. */
-export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
+export const LINE_PROOFS: Record<LogLineName, string> = {
   openFileLimit: proof('docs/faq.spec.ts', 'How can I raise the number of open files?'),
   notifyFailed: proof(
     `${P}/systemd.spec.ts`,
@@ -58,10 +58,13 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     `${P}/booting.spec.ts`,
     'INT to a worker that serves: replaced at once, and no crash',
   ),
-  workerTerminated: proof(`${P}/failures.spec.ts`, 'a killed worker is replaced at once'),
+  workerTerminated: proof(
+    'arbiter/arbiter.spec.ts',
+    'a worker killed by SIGSEGV is logged as a warning, by SIGTERM at info',
+  ),
   workerKilledBySignal: proof(
     'arbiter/arbiter.spec.ts',
-    'a worker killed by SIGSEGV is logged as a warning',
+    'a worker killed by SIGSEGV is logged as a warning, by SIGTERM at info',
   ),
   workerKilled: proof(
     'arbiter/arbiter.spec.ts',
@@ -96,7 +99,11 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     `${P}/blocked.spec.ts`,
     'a place in a file with a source map is the place in what was written',
   ),
-  blockedInSystemCall: proof(`${P}/blocked.spec.ts`, 'blocked in the system call openat'),
+  blockedInSystemCall: proof(
+    `${P}/blocked.spec.ts`,
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the title as the file has it.
+    'blocked by ${way}: the place is logged, a successor starts',
+  ),
   blockedInNativeCode: proof(
     'arbiter/block-report.spec.ts',
     'a blocked worker without a stack and a system call is busy in native code',
@@ -126,6 +133,10 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   watcherFailed: proof(
     'arbiter/dev-reload.spec.ts',
     'a file watcher that cannot start does not stop the server',
+  ),
+  watchFailed: proof(
+    'arbiter/watch-limit.spec.ts',
+    'a directory that cannot be watched is named in the log',
   ),
   backlogMetricUnavailable: proof(
     `${P}/statsd.spec.ts`,
@@ -168,7 +179,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   ),
   controlListening: proof(
     'control/commands.spec.ts',
-    'no control socket: a place that cannot be written, or by request',
+    'the file of a dead instance is replaced, that of a live one never',
   ),
   controlUnavailable: proof(
     'control/commands.spec.ts',
@@ -186,6 +197,10 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   blockWatcherStarted: proof(
     `${P}/blocked.spec.ts`,
     'without the addon a JavaScript thread finds the place',
+  ),
+  blockWatcherFailed: proof(
+    `${P}/blocked.spec.ts`,
+    'a watcher thread that fails is logged, and the worker serves',
   ),
   loopTakeovers: proof(
     `${P}/blocked-loop.spec.ts`,
@@ -205,7 +220,10 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     'a worker whose program closes its server accepts nothing until it listens again',
   ),
   appIgnoresSigterm: proof(`${P}/app-sigterm.spec.ts`, 'it has no longer than graceful_timeout'),
-  uncaughtError: proof(`${P}/output.spec.ts`, 'both logs as JSON, whatever is in them'),
+  uncaughtError: proof(
+    `${P}/failures.spec.ts`,
+    'a handler that throws or rejects gets 500, and the worker keeps serving',
+  ),
   unhandledRejection: proof(
     `${P}/failures.spec.ts`,
     'a handler that throws or rejects gets 500, and the worker keeps serving',
@@ -224,6 +242,3 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     'a shutdown that fails is logged, and the worker ends all the same',
   ),
 }
-
-/** No test can cause these: a file system that stops reporting changes, a thread that fails. */
-export const UNPROVED_LINES: readonly LogLineName[] = ['watchFailed', 'blockWatcherFailed']

@@ -1,5 +1,5 @@
 // Each setting and signal with the test that proves what its page states. docs/gunicorn.md
-// names these tests, and __test__/docs/proofs.spec.ts checks that each exists.
+// names these tests. `npm test` checks that each used what it proves (scripts/proof-record.ts).
 
 import type { RowName } from '../ts/settings/names.ts'
 import type { SignalName } from '../ts/signals.ts'
@@ -26,7 +26,10 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'the kernel queues as many connections as backlog',
   ),
   workers: proof(`${P}/signals.spec.ts`, 'HUP takes new settings: workers, environment, addresses'),
-  worker_class: proof('http/detect.spec.ts', 'worker_class fetch'),
+  worker_class: proof(
+    `${P}/typescript.spec.ts`,
+    'logger, adapter and hook are taken in TypeScript as well',
+  ),
   worker_connections: proof(
     `${ENGINE}/refusals.rs`,
     'a_request_beyond_worker_connections_is_answered_503',
@@ -96,14 +99,17 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   limit_request_fields: proof(`${LIMITS}`, 'the_number_of_fields_is_limited_exactly'),
   limit_request_field_size: proof(`${LIMITS}`, 'a_field_is_limited_exactly'),
   limit_request_body: proof(`${LIMITS}`, 'a_body_is_limited_exactly'),
-  request_buffer_size: proof(`${ENGINE}/memory.rs`, 'a_body_beyond_the_buffer_does_not_wait'),
+  request_buffer_size: proof(
+    'wire/buffers.spec.ts',
+    'a request is passed on when request_buffer_size of its body have arrived',
+  ),
   request_buffer_time: proof(
     'wire/deadlines.spec.ts',
     'request_buffer_time limits the wait for a body',
   ),
   buffer_memory: proof(
-    `${ENGINE}/memory.rs`,
-    'at_the_bound_the_newest_readers_are_shed_and_others_are_served',
+    'wire/buffers.spec.ts',
+    'bodies that exceed buffer_memory get a 503, and the others are served',
   ),
   limit_requests_per_connection: proof(
     'wire/limits.spec.ts',
@@ -117,7 +123,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   body_timeout: proof('wire/deadlines.spec.ts', 'body_timeout is restarted by every byte'),
   body_min_rate: proof(
     'wire/deadlines.spec.ts',
-    'body_min_rate closes a slow upload after 20 seconds',
+    'body_min_rate and write_min_rate end slow clients after 20 s',
   ),
   request_timeout: proof(
     'wire/deadlines.spec.ts',
@@ -127,7 +133,10 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'wire/deadlines.spec.ts',
     'write_timeout closes the connection of a client that does not read',
   ),
-  write_min_rate: proof(`${ENGINE}/write_deadlines.rs`, 'a_client_that_reads_slowly_is_reset'),
+  write_min_rate: proof(
+    'wire/deadlines.spec.ts',
+    'body_min_rate and write_min_rate end slow clients after 20 s',
+  ),
   linger_timeout: proof(
     'wire/deadlines.spec.ts',
     'linger_timeout keeps a refused connection open for the client to read',
@@ -145,16 +154,16 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     `${P}/reload.spec.ts`,
     'extra files and patterns count, and what else is there does not',
   ),
-  inspect: proof(`${P}/inspect.spec.ts`, '--inspect: each worker has a port'),
+  inspect: proof(
+    `${P}/inspect.spec.ts`,
+    '--inspect: each worker has a port, where a debugger can stop it',
+  ),
   inspect_brk: proof(
     `${P}/inspect.spec.ts`,
     '--inspect-brk: the worker waits for a debugger before it loads the application',
   ),
   check_config: proof('cli/main.spec.ts', '--check-config loads the application and exits 0'),
-  print_config: proof(
-    'settings/pages.spec.ts',
-    '--print-config shows every setting by name with its value and origin',
-  ),
+  print_config: proof('cli/main.spec.ts', '--print-config prints every setting with its origin'),
   preload_app: proof(
     `${P}/identity.spec.ts`,
     'preload_app loads the application first, and ends with its error',
@@ -305,8 +314,8 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'a_handshake_that_stalls_is_cut_and_blocks_no_other_connection',
   ),
   limit_handshakes: proof(
-    'crates/engine/tests/protocol/tls.rs',
-    'one_handshake_too_many_ends_the_oldest',
+    'wire/buffers.spec.ts',
+    'a handshake beyond four times limit_handshakes evicts the oldest',
   ),
   dev_tls: proof('tls/development.spec.ts', '--dev-tls creates one certificate and logs its path'),
   cert_reqs: proof(
@@ -332,8 +341,8 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'a stream above http2_max_concurrent_streams is refused',
   ),
   http2_initial_window_size: proof(
-    'http2/serving.spec.ts',
-    'a client receives the configured HTTP/2 settings',
+    'http2/settings.spec.ts',
+    'a client that sends more than http2_initial_window_size at once is reset',
   ),
   http2_max_frame_size: proof(
     'http2/settings.spec.ts',

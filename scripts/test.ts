@@ -1,9 +1,14 @@
-// `npm test`: builds, runs the tests of cargo and ava, and prints at the end which were skipped,
-// and the totals of both.
+// `npm test`: builds, runs the tests of cargo and ava, compares what they used with the tables of
+// proofs, and prints at the end which tests were skipped, and the totals.
 // With arguments it runs only ava on these files: `npm test -- __test__/settings/table.spec.ts`.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 import { build, cargoObstacle } from './build.ts'
 import { isMain, run, runBin } from './command.ts'
+import { findUnproven, readRecord, titlePattern } from './proof-record.ts'
 
 export interface Totals {
   passed: number
@@ -58,13 +63,50 @@ function matches(text: string, pattern: RegExp): string[] {
 async function testAll(files: readonly string[]): Promise<Totals[]> {
   if (!(await build())) return [{ passed: 0, failed: 1, skipped: [] }]
   const totals: Totals[] = []
-  if (files.length === 0 && (await cargoObstacle()) === undefined) {
-    const cargo = await run('cargo', ['test', '--workspace', '--color', 'never'])
+  const record = mkdtempSync(join(tmpdir(), 'monoceros-record-'))
+  const env = { ...process.env, NO_COLOR: '1', PROOF_RECORD: record }
+  const hasCargo = files.length === 0 && (await cargoObstacle()) === undefined
+  if (hasCargo) {
+    const cargo = await run('cargo', ['test', '--workspace', '--color', 'never'], { env })
     totals.push(report('cargo test', cargoTotals(cargo.output, cargo.status)))
   }
-  const ava = await runBin('ava', files, { env: { ...process.env, NO_COLOR: '1' } })
+  const ava = await runBin('ava', files, { env })
   totals.push(report('ava', avaTotals(ava.output, ava.status)))
+  // A test that fails uses nothing, and is reported already. Without cargo there may be no addon.
+  if ((hasCargo || files.length > 0) && totals.every(({ failed }) => failed === 0)) {
+    const skipped = totals.flatMap((total) => total.skipped)
+    totals.push(await reportUnproven(record, { files, hasCargo, skipped }))
+  }
+  rmSync(record, { recursive: true })
   return totals
+}
+
+interface Extent {
+  /** The files of ava that were asked for: all if there is none. */
+  readonly files: readonly string[]
+  readonly hasCargo: boolean
+  readonly skipped: readonly string[]
+}
+
+/** Counts each row of the tables of proofs that the run should have proved, and did not. */
+async function reportUnproven(record: string, extent: Extent): Promise<Totals> {
+  const unproven = await findUnproven(readRecord(record), (file, title) =>
+    wasRun(extent, { file, title }),
+  )
+  for (const row of unproven) summary.push(`not proved by its test: ${row}`)
+  return { passed: 0, failed: unproven.length, skipped: [] }
+}
+
+function wasRun(
+  { files, hasCargo, skipped }: Extent,
+  { file, title }: { file: string; title: string },
+): boolean {
+  if (file.startsWith('crates/')) return hasCargo
+  if (files.length > 0 && !files.some((path) => path.endsWith(`__test__/${file}`))) return false
+  // Ava prints the folders and the file before the title.
+  const prefix = file.replace('.spec.ts', '').split('/').join(' › ')
+  const pattern = titlePattern(title)
+  return !skipped.some((test) => test.startsWith(prefix) && pattern.test(test))
 }
 
 const summary: string[] = []

@@ -3,6 +3,7 @@
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
+import { uses, usesLog, usesSignal } from '../uses.ts'
 import type { FakeChild } from './fake-processes.ts'
 import { makeAllReady, runQueued, type Stage, startArbiter } from './fake-system.ts'
 
@@ -44,7 +45,7 @@ test('TERM stops the workers gracefully, and the arbiter exits with 0', async (t
 })
 
 test('a worker that does not finish within graceful_timeout is killed', async (t) => {
-  const stage = await startArbiter({ workers: 1, graceful_timeout: 5 })
+  const stage = await startArbiter(uses(t, { workers: 1, graceful_timeout: 5 }))
   await makeAllReady(stage)
   await stage.system.deliverSignal('TERM')
   await stage.system.advance(5_400)
@@ -62,6 +63,7 @@ test('INT limits a graceful stop to two seconds; a second TERM changes nothing',
   await stage.system.deliverSignal('TERM')
   await stage.system.deliverSignal('HUP')
   t.deepEqual(sent(stage), [['TERM']])
+  usesSignal(t, 'INT')
   await stage.system.deliverSignal('INT')
   t.deepEqual(sent(stage), [['TERM', 'QUIT']])
   await stage.system.advance(2_000)
@@ -136,7 +138,7 @@ test('a stop during a reload shortens the drain of the old worker', async (t) =>
 })
 
 test('a reload with max_surge replaces several workers at the same time', async (t) => {
-  const stage = await startArbiter({ workers: 4, max_surge: 2 })
+  const stage = await startArbiter(uses(t, { workers: 4, max_surge: 2 }))
   await makeAllReady(stage)
   await stage.system.deliverSignal('HUP')
   t.is(stage.system.running.length, 5)
@@ -226,6 +228,7 @@ test('TTIN beyond the number of scoreboard slots is refused', async (t) => {
 
 test('a worker without a heartbeat is replaced, aborted and then killed', async (t) => {
   const stage = await startArbiter({ workers: 1, timeout: 3 })
+  usesLog(t, () => stage.log.join('\n'))
   const { system } = stage
   const [worker] = system.children
   const beat = () =>
@@ -255,6 +258,7 @@ test('a worker without a heartbeat is replaced, aborted and then killed', async 
 
 test('the block report is logged before a blocked worker is aborted', async (t) => {
   const stage = await startArbiter({ workers: 1, timeout: 3 })
+  usesLog(t, () => stage.log.join('\n'))
   const { system } = stage
   const [worker] = system.children
   await makeAllReady(stage)
@@ -297,6 +301,7 @@ test('a suspended arbiter does not report workers as silent afterwards', async (
 test('a start whose application fails exits with its status and logs one message', async (t) => {
   for (const exit of [3, 4]) {
     const stage = await startArbiter()
+    usesLog(t, () => stage.log.join('\n'))
     const [first, second] = stage.system.children
     first?.sendMessage({
       type: 'bootFailed',
@@ -344,12 +349,15 @@ test('a failed boot of a later worker is retried after increasing delays', async
   t.is(system.children.length, 4)
 })
 
-test('a worker killed by SIGSEGV is logged as a warning', async (t) => {
+test('a worker killed by SIGSEGV is logged as a warning, by SIGTERM at info', async (t) => {
   const stage = await startArbiter()
+  usesLog(t, () => stage.log.join('\n'))
   await makeAllReady(stage)
-  await end(stage.system.children[0], { signal: 'SEGV' })
-  const pid = stage.system.children[0]?.pid
-  t.true(stage.log.includes(`warning Worker (pid:${pid}) was sent SIGSEGV!`))
+  const [first, second] = stage.system.children
+  await end(first, { signal: 'SEGV' })
+  await end(second, { signal: 'TERM' })
+  t.true(stage.log.includes(`warning Worker (pid:${first?.pid}) was sent SIGSEGV!`))
+  t.true(stage.log.includes(`info Worker (pid:${second?.pid}) was sent SIGTERM!`))
 })
 
 test('a worker that another process kills is replaced at once in its slot', async (t) => {

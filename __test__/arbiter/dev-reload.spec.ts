@@ -2,7 +2,7 @@
 // failure is logged once.
 
 import test from 'ava'
-
+import { usesLog } from '../uses.ts'
 import { makeAllReady, runQueued, startArbiter } from './fake-system.ts'
 
 test('a source change stops all workers before their successors start', async (t) => {
@@ -70,6 +70,7 @@ test('a reload that disables `reload` closes the file watcher', async (t) => {
 
 test('a file watcher that cannot start does not stop the server', async (t) => {
   const stage = await startArbiter({ workers: 1 })
+  usesLog(t, () => stage.log.join('\n'))
   await makeAllReady(stage)
   stage.openWatchError = new Error('no watcher is installed')
   stage.nextLoad = { reload: true }

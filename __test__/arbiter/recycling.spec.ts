@@ -1,16 +1,18 @@
 // Replacement of workers that reach a limit: the successor first, one at a time.
 
 import test from 'ava'
-
+import { uses } from '../uses.ts'
 import type { FakeChild } from './fake-processes.ts'
 import { makeAllReady, runQueued, startArbiter } from './fake-system.ts'
 
 test('a worker above max_worker_memory or max_worker_lifetime is replaced', async (t) => {
-  const stage = await startArbiter({
-    workers: 1,
-    max_worker_memory: 1_000_000,
-    max_worker_lifetime: 60,
-  })
+  const stage = await startArbiter(
+    uses(t, {
+      workers: 1,
+      max_worker_memory: 1_000_000,
+      max_worker_lifetime: 60,
+    }),
+  )
   const { system } = stage
   const [first] = system.children
   await makeAllReady(stage)
@@ -38,11 +40,13 @@ test('a worker above max_worker_memory or max_worker_lifetime is replaced', asyn
 })
 
 test('max_worker_lifetime_jitter adds a random time to max_worker_lifetime', async (t) => {
-  const stage = await startArbiter({
-    workers: 1,
-    max_worker_lifetime: 60,
-    max_worker_lifetime_jitter: 40,
-  })
+  const stage = await startArbiter(
+    uses(t, {
+      workers: 1,
+      max_worker_lifetime: 60,
+      max_worker_lifetime_jitter: 40,
+    }),
+  )
   const { system } = stage
   await makeAllReady(stage)
   // The fake system draws half of the jitter.
@@ -76,7 +80,7 @@ test('workers with uncaught errors are replaced at most every 5 seconds', async 
 })
 
 test('max_requests replaces one worker at a time, its successor first', async (t) => {
-  const stage = await startArbiter({ max_requests: 10, max_requests_jitter: 4 })
+  const stage = await startArbiter(uses(t, { max_requests: 10, max_requests_jitter: 4 }))
   const { system } = stage
   await makeAllReady(stage)
   const counters = { connections: 0, inFlight: 0, requests: 11 }

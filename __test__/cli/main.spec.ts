@@ -7,6 +7,7 @@ import test, { type ExecutionContext } from 'ava'
 
 import { helpText } from '../../ts/settings/print.ts'
 import { directoryWith } from '../settings/directory.ts'
+import { usesStart } from '../uses.ts'
 
 interface Outcome {
   readonly status: number | null
@@ -106,7 +107,9 @@ test('a config file with a syntax error exits 1 and names the line', async (t) =
 
 test('--print-config prints every setting with its origin', async (t) => {
   const cwd = directoryWith(t, { 'monoceros.config.json': '{"timeout": 5}' })
-  const { status, out, err } = await monoceros(['--print-config', '-w', '3'], { cwd })
+  const args = ['--print-config', '-w', '3']
+  usesStart(t, { args, env: {}, directory: cwd })
+  const { status, out, err } = await monoceros(args, { cwd })
   t.is(status, 1)
   t.regex(err, /no application is given/)
   t.regex(out, /^timeout += 5 {2}# monoceros\.config\.json$/m)
@@ -119,7 +122,9 @@ const APPLICATION = 'export default (req, res) => res.end()\n'
 
 test('--check-config loads the application and exits 0', async (t) => {
   const cwd = directoryWith(t, { 'app.mjs': APPLICATION })
-  const outcome = await monoceros(['--check-config', '--threads', '2', './app.mjs'], { cwd })
+  const args = ['--check-config', '--threads', '2', './app.mjs']
+  usesStart(t, { args, env: {}, directory: cwd })
+  const outcome = await monoceros(args, { cwd })
   t.is(outcome.status, 0)
   t.is(outcome.out, 'The settings are valid, and the application ./app.mjs loads.\n')
   t.regex(outcome.err, /^monoceros: warning: --threads has no effect/)

@@ -229,6 +229,7 @@ test.serial('the file of a dead instance is replaced, that of a live one never',
   await until(() => sockets().length === 1, 'the stale file')
   const next = await startProgram(t, options(path)).ready(1)
   t.is(statSync(path).mode & 0o777, 0o660)
+  t.true(next.log.includes(`[DEBUG] Control socket: ${path}\n`))
   const { out } = await runMonoceros(['ctl', '-j', '-s', path, 'status'], { runtime })
   t.is(JSON.parse(out).pid, next.pid)
   writeFileSync(join(runtime, 'a-file'), '')

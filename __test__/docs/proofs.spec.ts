@@ -4,11 +4,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { LOG_LINES } from '../../ts/log/log-lines.ts'
 import { ROWS } from '../../ts/settings/names.ts'
 import { COMMAND_PROOFS } from '../command-proofs.ts'
 import { HOOK_PROOFS } from '../hook-proofs.ts'
-import { LINE_PROOFS, UNPROVED_LINES } from '../log-line-proofs.ts'
+import { LINE_PROOFS } from '../log-line-proofs.ts'
 import { LATER_PROOF, NONE_PROOF, SETTING_PROOFS, SIGNAL_PROOFS } from '../proofs.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -35,9 +34,4 @@ test('every supported setting has a test in docs/gunicorn.md', (t) => {
   const built = ROWS.filter(([, row]) => row.status === 'supported' && row.section !== 'Hooks')
   const without = built.map(([name]) => name as string).filter((name) => !(name in SETTING_PROOFS))
   t.deepEqual(without, [])
-})
-
-test('every log line has a test in docs/gunicorn.md or is listed in UNPROVED_LINES', (t) => {
-  const without = Object.keys(LOG_LINES).filter((name) => !(name in LINE_PROOFS))
-  t.deepEqual(without, UNPROVED_LINES)
 })

@@ -3,6 +3,7 @@ import test from 'ava'
 import type { Target } from '../../ts/engine/engine.ts'
 import { respondToRejection, respondToThrow } from '../../ts/http/uncaught-errors.ts'
 import { native } from '../../ts/native/index.ts'
+import { usesLog } from '../uses.ts'
 import { exchange, get, request } from './client.ts'
 import { logged, startNative, startNode, stopNative } from './engines.ts'
 
@@ -115,6 +116,7 @@ for (const [name, start] of Object.entries(engines)) {
     t.false(answer.endsWith('0\r\n\r\n'), answer)
     t.deepEqual(uncaught, [])
     t.deepEqual(logged, ['the response body of GET /body failed: Error: no more'])
+    usesLog(t, () => `error ${logged[0]}`)
     close()
   })
 
@@ -129,6 +131,7 @@ for (const [name, start] of Object.entries(engines)) {
         t.deepEqual(uncaught, [])
         t.is(logged.length, 1)
         t.regex(logged[0] ?? '', new RegExp(`GET /${where} failed`))
+        usesLog(t, () => `error ${logged[0]}`)
         close()
       },
     )

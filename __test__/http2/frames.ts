@@ -6,6 +6,7 @@ import { until } from '../process/program.ts'
 export const FRAME = {
   ...{ DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, GOAWAY: 7 },
 } as const
+export const ACK = 1
 export const END_STREAM = 1
 export const END_HEADERS = 4
 
@@ -46,6 +47,14 @@ export class FrameClient {
     head.writeUInt8(flags, 4)
     head.writeUInt32BE(streamId, 5)
     this.#socket.write(Buffer.concat([head, payload]))
+    return this
+  }
+
+  /** Sends in one piece what `send` is called for, so that the server reads it at once. */
+  sendTogether(sendAll: () => void): this {
+    this.#socket.cork()
+    sendAll()
+    this.#socket.uncork()
     return this
   }
 

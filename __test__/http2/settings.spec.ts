@@ -9,12 +9,14 @@ import { native, nativeFailure } from '../../ts/native/index.ts'
 import { bindNatively, config, log } from '../http/engines.ts'
 import { startProgram, until } from '../process/program.ts'
 import { Certificates } from '../tls/certificates.ts'
+import { uses } from '../uses.ts'
 import { ask } from '../wire/connection.ts'
 import { Http2Client } from './client.ts'
-import { END_HEADERS, END_STREAM, FRAME, FrameClient, requestFields } from './frames.ts'
+import { ACK, END_HEADERS, END_STREAM, FRAME, FrameClient, requestFields } from './frames.ts'
 
 /** Error codes of RFC 9113 section 7. */
 const REFUSED_STREAM = 7
+const FLOW_CONTROL_ERROR = 3
 const FRAME_SIZE_ERROR = 6
 
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
@@ -102,6 +104,25 @@ else {
     t.is(payload.readUInt32BE(4), FRAME_SIZE_ERROR)
   })
 
+  test('a client that sends more than http2_initial_window_size at once is reset', async (t) => {
+    const port = await serve(t, { ...HTTP2, http2_initial_window_size: 20_000 })
+    // The window applies when the client has acknowledged the settings (RFC 9113 section 6.5.3).
+    const client = connect(t, port).send(FRAME.SETTINGS, 0, Buffer.alloc(0), ACK)
+    const post = (id: number, frames: number) =>
+      client.sendTogether(() => {
+        client.send(FRAME.HEADERS, id, requestFields('POST'), END_HEADERS)
+        for (let count = 1; count < frames; count += 1) {
+          client.send(FRAME.DATA, id, Buffer.alloc(10_000))
+        }
+        client.send(FRAME.DATA, id, Buffer.alloc(10_000), END_STREAM)
+      })
+    post(1, 2)
+    t.is(String((await client.frame(FRAME.DATA, 1)).payload), '20000')
+    post(3, 6)
+    const { payload } = await client.frame(FRAME.RST_STREAM, 3)
+    t.is(payload.readUInt32BE(), FLOW_CONTROL_ERROR)
+  })
+
   test('fields larger than http2_max_header_list_size get a 431', async (t) => {
     const port = await serve(t, { ...HTTP2, http2_max_header_list_size: 2_000 })
     const client = new Http2Client(`http://127.0.0.1:${port}`)
@@ -142,7 +163,10 @@ async function serve(
   handler: http.RequestListener = respondWithLength,
 ): Promise<number> {
   const defaults = { http_protocols: null, http2_cleartext: null }
-  const engine = createNativeEngine({ config: { ...config, ...defaults, ...settings }, log })
+  const engine = createNativeEngine({
+    config: { ...config, ...defaults, ...uses(t, settings) },
+    log,
+  })
   t.teardown(() => engine.close())
   const { fd, port } = bindNatively()
   await engine.serve({ style: 'node', server: http.createServer(handler) }, [

@@ -9,6 +9,7 @@ import test from 'ava'
 import { createLogger, type LogLevel } from '../../ts/log/logger.ts'
 import { needs } from '../requirements.ts'
 import { temporaryDirectory } from '../temporary.ts'
+import { uses } from '../uses.ts'
 
 const LOGGER = new URL('../../ts/log/logger.ts', import.meta.url).href
 
@@ -25,7 +26,8 @@ test('a log line has time, offset, process id, level and message', (t) => {
 })
 
 test('log lines below the level are not written', (t) => {
-  const { log, text } = opened('warning')
+  const { loglevel } = uses(t, { loglevel: 'warning' } as const)
+  const { log, text } = opened(loglevel)
   log.debug('d')
   log.info('i')
   log.warning('w')

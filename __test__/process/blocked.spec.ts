@@ -6,7 +6,15 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
-import { ENGINES, type Program, serveArgs, startProgram, until, WITHOUT_ADDON } from './program.ts'
+import {
+  appSource,
+  ENGINES,
+  type Program,
+  serveArgs,
+  startProgram,
+  until,
+  WITHOUT_ADDON,
+} from './program.ts'
 
 const TIMEOUT_S = 2
 
@@ -141,6 +149,25 @@ module.exports = handle
     /is blocked in JavaScript:\n(.*\n)*? +at .*handle \(.*app\.cjs:[89]:/,
   )
   t.truthy(found)
+})
+
+test.serial('a watcher thread that fails is logged, and the worker serves', async (t) => {
+  const failing = `const threads = require('node:worker_threads')
+threads.Worker = class extends threads.Worker {
+  constructor(file, options) { super('throw new Error("no luck")', { ...options, eval: true }) }
+}
+`
+  const program = startProgram(t, {
+    files: {
+      'app.cjs': appSource('1'),
+      'hide.cjs': WITHOUT_ADDON.files['hide.cjs'] + failing,
+    },
+    args: serveArgs('auto', '-w', '1'),
+    env: WITHOUT_ADDON.env,
+  })
+  await program.ready(1)
+  await program.line(/The watcher failed: no luck/)
+  t.is((await program.get()).status, 200)
 })
 
 /** Waits until each worker's watcher runs. Their lines may precede those of the arbiter. */

@@ -200,7 +200,7 @@ test.serial('worker_abort is called at ABRT, and the worker ends with 1', async 
   }`
   const program = await started(t, 'auto', config).ready(1)
   const { pid } = await program.who()
-  process.kill(pid, 'SIGABRT')
+  program.signal('SIGABRT', pid)
   await program.line(/aborted 1/)
   await program.line(new RegExp(`Worker \\(pid:${pid}\\) exited with code 1`))
   t.is(program.child.exitCode, null)

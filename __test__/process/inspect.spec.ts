@@ -1,8 +1,9 @@
 // Debuggers at the workers: a port each, and with --inspect-brk nothing is loaded before one is
 // there.
 
+import { once } from 'node:events'
 import net from 'node:net'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import WebSocket from 'ws'
 import { needs, needsAddon } from '../requirements.ts'
 import { appSource, get, isAlive, type Program, serveArgs, startProgram, until } from './program.ts'
@@ -44,18 +45,39 @@ function started(t: Parameters<typeof startProgram>[0], ...more: string[]): Prog
   })
 }
 
-test.serial(
-  '--inspect: each worker has a port, and a stop in the debugger is no timeout',
-  async (t) => {
-    const port = await freePorts()
-    const program = await started(t, '-w', '2', `--inspect=${port}`).ready(2)
-    const urls = [await urlOf(port), await urlOf(port + 1)]
-    t.true(urls.every((url) => url.startsWith('ws://127.0.0.1:')))
-    program.signal('SIGTERM')
-    t.is(await program.exited, 0)
-    t.false(program.log.includes('address already in use'))
-  },
-)
+test.serial('--inspect: each worker has a port, where a debugger can stop it', async (t) => {
+  const port = await freePorts()
+  const program = await started(t, '-w', '2', `--inspect=${port}`).ready(2)
+  const urls = [await urlOf(port), await urlOf(port + 1)]
+  const [first = 0, second = 0] = await Promise.all(urls.map((url) => stopAt(t, url)))
+  t.deepEqual([first, second].toSorted(), program.workers().toSorted())
+  program.signal('SIGINT')
+  await program.exited
+  t.false(program.log.includes('address already in use'))
+})
+
+/** Stops a worker at a statement of its debugger; returns its process id. */
+async function stopAt(t: ExecutionContext, url: string): Promise<number> {
+  const socket = new WebSocket(url)
+  t.teardown(() => socket.terminate())
+  await once(socket, 'open')
+  const messages = new Map<string, { result: { value: number } }>()
+  socket.on('message', (data) => {
+    const { id, method, result } = JSON.parse(String(data))
+    messages.set(method ?? String(id), result)
+  })
+  const send = (id: number, method: string, params = {}) => {
+    socket.send(JSON.stringify({ id, method, params }))
+    return until(() => messages.get(String(id)), method)
+  }
+  const { result } = await send(1, 'Runtime.evaluate', { expression: 'process.pid' })
+  await send(2, 'Debugger.enable')
+  socket.send(JSON.stringify({ id: 3, method: 'Runtime.evaluate', params: DEBUGGER }))
+  await until(() => messages.has('Debugger.paused'), 'a stop')
+  return result.value
+}
+
+const DEBUGGER = { expression: 'debugger' }
 
 test.serial("the arbiter's debugger is not its workers', however its port is given", async (t) => {
   const [first, second] = [await freePorts(), await freePorts()]

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 
 import { native } from '../../ts/native/index.ts'
+import { usesProgram } from '../uses.ts'
 
 /** The engines that this machine has. */
 export const ENGINES = native === null ? (['node'] as const) : (['node', 'native'] as const)
@@ -92,6 +93,8 @@ export class Program {
   readonly directory: string
   readonly child: ChildProcess
   readonly exited: Promise<number | string | null>
+  /** The signals that `signal` has sent. */
+  readonly signals: NodeJS.Signals[] = []
   log = ''
   #read = 0
   #port = 0
@@ -142,8 +145,10 @@ export class Program {
     return match
   }
 
-  signal(signal: NodeJS.Signals): void {
-    process.kill(this.pid, signal)
+  /** Sends a signal to the arbiter, or to one of its workers. */
+  signal(signal: NodeJS.Signals, pid = this.pid): void {
+    this.signals.push(signal)
+    process.kill(pid, signal)
   }
 
   /** Waits until the address is open and a number of workers are ready. */
@@ -191,6 +196,8 @@ export function startProgram(t: ExecutionContext, options: ProgramOptions): Prog
     await program.exited
     rmSync(directory, { recursive: true, force: true })
   })
+  const { args = [], env = {} } = options
+  usesProgram(t, { start: { args, env, directory }, program })
   return program
 }
 

@@ -5,12 +5,15 @@ import test, { type ExecutionContext } from 'ava'
 
 import { defineConfig } from '../../ts/index.ts'
 import { type ConfigSource, requireApplication, resolveConfig } from '../../ts/settings/config.ts'
+import { uses } from '../uses.ts'
 import { DEFAULTS } from './defaults.ts'
 import { directoryWith } from './directory.ts'
 
-function resolve(t: ExecutionContext, source: Partial<ConfigSource>) {
+async function resolve(t: ExecutionContext, source: Partial<ConfigSource>) {
   const cwd = source.cwd ?? directoryWith(t)
-  return resolveConfig({ argv: [], env: {}, ...source, cwd })
+  const resolved = await resolveConfig({ argv: [], env: {}, ...source, cwd })
+  uses(t, resolved.values)
+  return resolved
 }
 
 test('without any source, every setting has its default', async (t) => {
@@ -303,6 +306,15 @@ test('defineConfig checks names and types and returns its argument', (t) => {
   t.deepEqual(defineConfig({ keepalive: true }), { keepalive: true })
   // @ts-expect-error: not supported yet.
   t.deepEqual(defineConfig({ dirty_threads: 2 }), { dirty_threads: 2 })
+})
+
+test('inspect turns off the timeouts that no source sets', async (t) => {
+  for (const inspect of ['--inspect', '--inspect-brk']) {
+    const { values, origins } = await resolve(t, { argv: [inspect, '--request-timeout', '7'] })
+    t.like(values, { timeout: 0, boot_timeout: 86_400, request_timeout: 7 })
+    const origin = inspect === '--inspect' ? 'inspect' : 'inspect_brk'
+    t.like(origins, { timeout: origin, boot_timeout: origin, request_timeout: 'command line' })
+  }
 })
 
 test('--inspect takes a value only after =, so the next argument is the application', async (t) => {

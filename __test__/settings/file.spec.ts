@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 
 import { resolveConfig } from '../../ts/settings/config.ts'
+import { uses } from '../uses.ts'
 import { directoryWith } from './directory.ts'
 
 const FORMATS: Record<string, (workers: number) => string> = {
@@ -19,8 +20,10 @@ const FORMATS: Record<string, (workers: number) => string> = {
   'settings.cts': (workers) => `const workers: number = ${workers}\nmodule.exports = { workers }`,
 }
 
-function resolve(_: ExecutionContext, cwd: string, argv: string[] = []) {
-  return resolveConfig({ argv, env: {}, cwd })
+async function resolve(t: ExecutionContext, cwd: string, argv: string[] = []) {
+  const resolved = await resolveConfig({ argv, env: {}, cwd })
+  uses(t, resolved.values)
+  return resolved
 }
 
 for (const [name, text] of Object.entries(FORMATS)) {

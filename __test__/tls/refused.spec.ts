@@ -3,6 +3,7 @@
 import test from 'ava'
 
 import { startProgram } from '../process/program.ts'
+import { needsAddon } from '../requirements.ts'
 import { Certificates } from './certificates.ts'
 
 const REFUSED: readonly [string, readonly string[], RegExp][] = [
@@ -104,3 +105,20 @@ for (const [what, args, text] of REFUSED) {
     t.is(await program.exited, 1)
   })
 }
+
+needsAddon()('a kind of key that the native engine does not support is refused', async (t) => {
+  const certificates = new Certificates(t)
+  certificates.openssl(
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1', '-nodes'],
+    ...['-keyout', 'old.key', '-out', 'old.pem', '-subj', '/CN=old'],
+  )
+  const program = startProgram(t, {
+    files: { ...certificates.files(), 'app.cjs': '' },
+    args: [
+      ...['./app.cjs', '-b', '127.0.0.1:0', '--engine', 'native'],
+      ...['--certfile', 'old.pem', '--keyfile', 'old.key'],
+    ],
+  })
+  await program.line(/TLS cannot be used with these settings: /)
+  t.is(await program.exited, 1)
+})

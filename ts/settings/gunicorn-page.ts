@@ -56,7 +56,7 @@ export interface Proofs {
   readonly setting: (name: RowName, row: Row) => string | undefined
   readonly signal: (name: SignalName) => string
   readonly hook: (name: HookName) => string
-  readonly line: (name: LogLineName) => string | undefined
+  readonly line: (name: LogLineName) => string
 }
 
 /** Returns the text of docs/gunicorn.md. */
@@ -124,7 +124,7 @@ function plannedHookEntry(name: RowName, row: Row, proofs: Proofs): string {
   return `\n### ${name}\n\n${listItem(`Not supported yet; an error names it. ${row.doc}`)}${test}`
 }
 
-function logLineEntry(row: LogLine, proof: string | undefined): string {
+function logLineEntry(row: LogLine, proof: string): string {
   const process = row.by === 'both' ? 'arbiter and worker' : row.by
   const gunicorn = row.gunicorn === undefined ? 'none' : `\`${row.gunicorn}\``
   return [

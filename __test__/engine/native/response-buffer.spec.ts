@@ -6,6 +6,7 @@ import { createNativeEngine } from '../../../ts/engine/native/engine.ts'
 import { native, nativeFailure } from '../../../ts/native/index.ts'
 import { bindNatively, config, log } from '../../http/engines.ts'
 import { get } from '../../process/program.ts'
+import { uses } from '../../uses.ts'
 
 const KIB = 1_024
 const CHUNK = Buffer.alloc(KIB, 'x')
@@ -24,7 +25,8 @@ for (const size of [16 * KIB, 64 * KIB, 1_024 * KIB]) {
         while (res.write(CHUNK) && written < 100 * size)
         res.end()
       })
-      const engine = createNativeEngine({ config: { ...config, response_buffer_size: size }, log })
+      const settings = uses(t, { response_buffer_size: size })
+      const engine = createNativeEngine({ config: { ...config, ...settings }, log })
       t.teardown(() => engine.close())
       const { fd, port } = bindNatively()
       await engine.serve({ style: 'node', server }, [

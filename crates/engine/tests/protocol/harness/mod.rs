@@ -7,6 +7,7 @@ mod records;
 mod response;
 mod ring;
 mod tls;
+mod uses;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
@@ -83,6 +84,7 @@ impl Engine {
     }
 
     pub fn start(setup: Setup, handler: Handler) -> Self {
+        uses::record(&setup.limits.settings);
         let (wakes, waker) = UnixStream::pair().unwrap();
         wakes.set_nonblocking(true).unwrap();
         waker.set_nonblocking(true).unwrap();
