@@ -45,3 +45,11 @@ pub mod scoreboard;
 pub mod server;
 pub mod transport;
 pub mod watcher;
+
+/// Parsers that are internal, for the fuzz targets and the test of their corpora only.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::http2::{Flood, FrameScanner, write_request_head};
+    pub use crate::server::connection::websocket::WebSocketFrames;
+    pub use crate::transport::tls::client_hello::prefers_chacha20;
+}

@@ -10,14 +10,22 @@ mod access;
 mod agreement;
 #[path = "../../../fuzz/properties/chunked.rs"]
 mod chunked;
+#[path = "../../../fuzz/properties/client_hello.rs"]
+mod client_hello;
 #[path = "../../../fuzz/properties/forwarded.rs"]
 mod forwarded;
 #[path = "../../../fuzz/properties/guard.rs"]
 mod guard;
+#[path = "../../../fuzz/properties/http2_frames.rs"]
+mod http2_frames;
+#[path = "../../../fuzz/properties/http2_head.rs"]
+mod http2_head;
 #[path = "../../../fuzz/properties/proxy.rs"]
 mod proxy;
 #[path = "../../../fuzz/properties/ring.rs"]
 mod ring;
+#[path = "../../../fuzz/properties/websocket.rs"]
+mod websocket;
 
 /// Maximum size of a file that is mutated, in bytes. The time to parse a file byte by byte grows
 /// with the square of its size.
@@ -83,6 +91,26 @@ fn the_guard_and_hyper_accept_valid_messages() {
     for (path, input) in corpus("agreement") {
         assert!(agreement::count_agreements(&input) > 0, "{path}");
     }
+}
+
+#[test]
+fn http2_frames_hold_their_properties() {
+    replay("http2_frames", 600, http2_frames::check);
+}
+
+#[test]
+fn http2_heads_hold_their_properties() {
+    replay("http2_head", 600, http2_head::check);
+}
+
+#[test]
+fn websocket_frames_hold_their_properties() {
+    replay("websocket", 600, websocket::check);
+}
+
+#[test]
+fn client_hellos_hold_their_properties() {
+    replay("client_hello", 300, client_hello::check);
 }
 
 #[test]

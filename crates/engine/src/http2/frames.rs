@@ -9,7 +9,7 @@ use crate::pressure::settings::Settings;
 
 /// Position of the scan in the client's frames, and the counters against floods.
 #[derive(Default)]
-pub(crate) struct FrameScanner {
+pub struct FrameScanner {
     /// The current frame header.
     head: [u8; FRAME_HEAD_BYTES],
     /// Number of bytes of the frame header that have arrived.
@@ -39,7 +39,7 @@ pub(crate) struct FrameScanner {
 
 /// Error: the client has exceeded a limit on idle frames or resets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Flood;
+pub struct Flood;
 
 impl FrameScanner {
     /// Scans bytes that have arrived from the client.

@@ -10,7 +10,7 @@ use crate::guard::Refusal;
 use crate::guard::parse_policy::ParsePolicy;
 
 /// Writes the head of a request. `is_end_stream` means that no body follows.
-pub(crate) fn write_request_head(
+pub fn write_request_head(
     parts: &Parts,
     is_end_stream: bool,
     policy: &ParsePolicy,

@@ -31,6 +31,8 @@ use http::request::Parts;
 use self::counted_bytes::{CountedBytes, UnsentBytes};
 use self::exchange::{NewStream, StreamExchange, send_refusal};
 use self::frames::CLIENT_PREFACE;
+pub use self::frames::{Flood, FrameScanner};
+pub use self::head::write_request_head;
 use self::response::StreamSink;
 use self::session::IncomingStream;
 pub(crate) use self::session::Session;

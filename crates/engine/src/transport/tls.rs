@@ -7,7 +7,7 @@
 //! by rustls with aws-lc or ring (`cryptography.rs`).
 
 mod buffers;
-mod client_hello;
+pub(crate) mod client_hello;
 mod client_verifier;
 mod config;
 mod cryptography;

@@ -5,7 +5,7 @@
 
 /// Position in the stream of frames that an application sends.
 #[derive(Default)]
-pub(crate) struct WebSocketFrames {
+pub struct WebSocketFrames {
     /// Header of the current frame. Its first `header_len` bytes have arrived.
     header: [u8; MAX_HEADER_BYTES],
     /// Number of header bytes that have arrived.

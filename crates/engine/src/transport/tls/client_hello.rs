@@ -2,7 +2,7 @@
 
 /// Whether the client names `ChaCha20` before any AES, as clients without AES instructions do.
 /// False for bytes that are no complete `ClientHello`: rustls handles them.
-pub(super) fn prefers_chacha20(first: &[u8]) -> bool {
+pub fn prefers_chacha20(first: &[u8]) -> bool {
     let Some(suites) = suites(first) else { return false };
     let mut known = suites.chunks_exact(2).filter_map(|pair| match pair {
         [0x13, 0x03] | [0xcc, 0xa8 | 0xa9] => Some(true),
