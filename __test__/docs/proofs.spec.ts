@@ -8,7 +8,8 @@ import { ROWS } from '../../ts/settings/names.ts'
 import { COMMAND_PROOFS } from '../command-proofs.ts'
 import { HOOK_PROOFS } from '../hook-proofs.ts'
 import { LINE_PROOFS } from '../log-line-proofs.ts'
-import { LATER_PROOF, NONE_PROOF, SETTING_PROOFS, SIGNAL_PROOFS } from '../proofs.ts'
+import { LATER_PROOF, NONE_PROOF, SETTING_PROOFS } from '../proofs.ts'
+import { SIGNAL_PROOFS } from '../signal-proofs.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 

@@ -3,7 +3,8 @@ import test from 'ava'
 
 import { findUnproven, titlePattern } from '../../scripts/proof-record.ts'
 import { LINE_PROOFS } from '../log-line-proofs.ts'
-import { SETTING_PROOFS, SIGNAL_PROOFS } from '../proofs.ts'
+import { SETTING_PROOFS } from '../proofs.ts'
+import { SIGNAL_PROOFS } from '../signal-proofs.ts'
 import type { Use } from '../uses.ts'
 
 /** The rows that these uses leave unproven, of those that `proof` is named for. */

@@ -208,8 +208,7 @@ impl Connection {
             .current_data_stream()
             .and_then(|id| session.streams.find_by_stream_id(id))
         {
-            // h2 passes on a DATA frame only when it is complete, so slow progress within a frame
-            // counts too.
+            // h2 passes on complete DATA frames only, and slow progress within one counts too.
             stream.record_body_progress(0);
         }
         if !session.frames.is_in_header_block() {
