@@ -36,6 +36,7 @@ export async function publishAll(owner: Owner, isDryRun: boolean): Promise<void>
     if (!isDryRun) throw new Error(text)
     console.log(text)
   }
+  if (!isDryRun) await refuseForeignNames(owner, publications)
   for (const { name, tarball } of publications.filter(isPacked)) {
     const path = join(PACKAGES, tarball)
     const published = isDryRun ? undefined : await publishedIntegrity(name, version)
@@ -53,10 +54,35 @@ export async function publishAll(owner: Owner, isDryRun: boolean): Promise<void>
   }
 }
 
+/** A name that another account has taken is found before the first upload. */
+async function refuseForeignNames(
+  owner: Owner,
+  publications: readonly Publication[],
+): Promise<void> {
+  const foreign: string[] = []
+  for (const { name } of publications) {
+    const maintainers = await view(name, 'maintainers')
+    if (maintainers !== undefined && !isOwned(name, maintainers, owner)) foreign.push(name)
+  }
+  if (foreign.length > 0) {
+    throw new Error(`${owner.npmAccount} does not own ${foreign.join(', ')} on npm`)
+  }
+}
+
+/** Whether the account maintains a package, or the organization has its scope. */
+export function isOwned(name: string, maintainers: string, { npmAccount }: Owner): boolean {
+  const accounts = [...maintainers.matchAll(/([\w.-]+) </g)].map(([, account]) => account)
+  return name.startsWith(`@${npmAccount}/`) || accounts.includes(npmAccount)
+}
+
 async function publishedIntegrity(name: string, version: string): Promise<string | undefined> {
-  const args = ['view', `${name}@${version}`, 'dist.integrity']
-  const { status, output } = await run('npm', args, { show: false })
-  if (status === 0) return /sha512-\S+/.exec(output)?.[0]
+  return /sha512-\S+/.exec((await view(`${name}@${version}`, 'dist.integrity')) ?? '')?.[0]
+}
+
+/** A field of a published package, or undefined if the package is not published. */
+async function view(name: string, field: string): Promise<string | undefined> {
+  const { status, output } = await run('npm', ['view', name, field], { show: false })
+  if (status === 0) return output
   if (output.includes('E404')) return undefined
   throw new Error(`npm view ${name} failed: ${output.trim()}`)
 }

@@ -10,7 +10,7 @@ import { chooseFiles } from '../../../scripts/release/linked.ts'
 import { renderNotices } from '../../../scripts/release/notices.ts'
 import { findOwnerFaults, withExamples } from '../../../scripts/release/owner.ts'
 import { PLATFORMS, platformsNamed } from '../../../scripts/release/platforms.ts'
-import { publicationsOf } from '../../../scripts/release/publish.ts'
+import { isOwned, publicationsOf } from '../../../scripts/release/publish.ts'
 import { withAbsoluteLinks, withContact, withOwner } from '../../../scripts/release/stage.ts'
 import { findVersionFaults, readChanges, readVersions } from '../../../scripts/release/versions.ts'
 
@@ -158,6 +158,15 @@ test('the platform packages are published before the main package', (t) => {
     tarball: 'org-server-linux-x64-gnu-1.0.0.tgz',
   })
   t.deepEqual(publications.at(-1), { name: '@org/server', tarball: 'org-server-1.0.0.tgz' })
+})
+
+test('a name is ours if our account maintains it, or if the scope is ours', (t) => {
+  const owner = { ...FILLED, npmAccount: 'acme' }
+  t.true(isOwned('server', 'acme <mail@acme.example>', owner))
+  t.true(isOwned('server', "[ 'other <a@b.example>', 'acme <mail@acme.example>' ]", owner))
+  t.true(isOwned('@acme/server', 'someone <a@b.example>', owner))
+  t.false(isOwned('server', 'other <acme@b.example>', owner))
+  t.false(isOwned('server', 'acme-fan <a@b.example>', owner))
 })
 
 test('a packed manifest has the repository, and no script', (t) => {
