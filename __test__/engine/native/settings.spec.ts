@@ -8,6 +8,7 @@ import { ROWS } from '../../../ts/settings/names.ts'
 import type { SupportedRow } from '../../../ts/settings/rows.ts'
 import { config } from '../../http/engines.ts'
 import { needsAddon } from '../../requirements.ts'
+import { DEFAULTS } from '../../settings/defaults.ts'
 
 const withAddon = needsAddon(test)
 
@@ -62,12 +63,13 @@ withAddon('every setting of the engine reaches it with its value', (t) => {
 
 // Two flags may have the same value above, so that an exchange of them would not be noticed there.
 withAddon('a flag or choice that is set alone changes no other setting', (t) => {
-  const defaults = heldSettings({} as EngineSettings)
+  const initial = { ...config, ...DEFAULTS }
+  const defaults = heldSettings(settingsOf(initial))
   for (const [index, { name, row }] of ENGINE_ROWS.entries()) {
     if (row.engine?.type !== 'flag' && row.engine?.type !== 'choice') continue
     const value = distinctValue(name, row, index)
     t.notDeepEqual(defaults?.[name], value, name)
-    const held = heldSettings({ [name]: value } as unknown as EngineSettings)
+    const held = heldSettings(settingsOf({ ...initial, [name]: value }))
     t.deepEqual(held, { ...defaults, [name]: value })
   }
 })
