@@ -39,10 +39,7 @@ const runners: readonly Runner[] = [
       const text = existsSync(output) ? readFileSync(output, 'utf8') : ''
       for (const line of text.split('\n').filter((each) => each !== '')) {
         const { title, passed, text } = JSON.parse(line) as MochaResult
-        // Some suites have several tests with the same name.
-        let name = title
-        for (let nth = 2; results.has(name); nth++) name = `${title} (${nth})`
-        results.set(name, { passed, text })
+        results.set(unusedName(results, title), { passed, text })
       }
       return results
     },
@@ -50,18 +47,20 @@ const runners: readonly Runner[] = [
   {
     scriptPattern: /\bvitest\b/,
     command: (_script, output) => `vitest run --reporter=json --outputFile=${output}`,
-    read: (_printed, output) => {
-      const results: Results = new Map()
-      const report = JSON.parse(readFileSync(output, 'utf8')) as VitestReport
-      for (const { name, assertionResults } of report.testResults) {
-        for (const { fullName, status, failureMessages } of assertionResults) {
-          if (status !== 'passed' && status !== 'failed') continue
-          const text = failureMessages?.[0] ?? ''
-          results.set(`${basename(name)} ${fullName}`, { passed: status === 'passed', text })
-        }
-      }
-      return results
+    read: (_printed, output) => readJest(output),
+  },
+  {
+    scriptPattern: /\bjest\.js\b/,
+    command: (script, output) => {
+      const given = script.replace(/--coverage\b/g, '')
+      return `${given} --forceExit --json --outputFile=${output}`
     },
+    read: (_printed, output) => readJest(output),
+  },
+  {
+    scriptPattern: /\btape\b/,
+    command: (script) => script.replace(/\|.*/, ''),
+    read: (printed) => readTap(printed),
   },
   {
     scriptPattern: /\blab\b/,
@@ -91,7 +90,7 @@ interface MochaResult {
   readonly text: string
 }
 
-interface VitestReport {
+interface JestReport {
   readonly testResults: readonly {
     name: string
     assertionResults: readonly { fullName: string; status: string; failureMessages?: string[] }[]
@@ -102,7 +101,31 @@ interface LabReport {
   readonly tests: Record<string, readonly { title: string; err: unknown }[]>
 }
 
-/** Parses Node's TAP output. The name of a test includes those of its parents, by indentation. */
+/** Reads the report of jest, which vitest writes too. */
+function readJest(output: string): Results {
+  const results: Results = new Map()
+  const report = JSON.parse(readFileSync(output, 'utf8')) as JestReport
+  for (const { name, assertionResults } of report.testResults) {
+    for (const { fullName, status, failureMessages } of assertionResults) {
+      if (status !== 'passed' && status !== 'failed') continue
+      const title = unusedName(results, `${basename(name)} ${fullName}`)
+      results.set(title, { passed: status === 'passed', text: failureMessages?.[0] ?? '' })
+    }
+  }
+  return results
+}
+
+/** Numbers a title that several tests have. */
+function unusedName(results: Results, title: string): string {
+  let name = title
+  for (let nth = 2; results.has(name); nth++) name = `${title} (${nth})`
+  return name
+}
+
+/**
+ * Parses TAP output, Node's or tape's. The name of a test includes those of its parents, by
+ * indentation.
+ */
 function readTap(printed: string): Results {
   const results: Results = new Map()
   const parents: string[] = []
@@ -113,10 +136,10 @@ function readTap(printed: string): Results {
       parents.length = depth
       parents[depth] = started[2] ?? ''
     }
-    const ended = /^( *)(not ok|ok) \d+ - (.*?)(?: # (SKIP|TODO).*)?$/.exec(line)
+    const ended = /^( *)(not ok|ok) \d+ (?:- )?(.*?)(?: # (SKIP|TODO).*)?$/.exec(line)
     if (ended === null || ended[4] !== undefined) continue
     const name = [...parents.slice(0, (ended[1]?.length ?? 0) / 4), ended[3]].join(' > ')
-    results.set(name, { passed: ended[2] === 'ok', text: '' })
+    results.set(unusedName(results, name), { passed: ended[2] === 'ok', text: '' })
   }
   return results
 }
