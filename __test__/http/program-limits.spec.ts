@@ -6,6 +6,8 @@ import type { Engine } from '../../ts/engine/engine.ts'
 import { createNativeEngine } from '../../ts/engine/native/engine.ts'
 import { createNodeEngine } from '../../ts/engine/node/engine.ts'
 import { native } from '../../ts/native/index.ts'
+import { Http2Client } from '../http2/client.ts'
+import { needsAddon } from '../requirements.ts'
 import { get, RawClient, request } from './client.ts'
 import { bind, bindNatively, config, log, logged } from './engines.ts'
 
@@ -57,6 +59,14 @@ async function keepAliveOf(port: number): Promise<string | undefined> {
 
 const fields = Array.from({ length: 150 }, (_, index) => `x-${index}: y`)
 
+needsAddon(test)('a server with limits of its own serves HTTP/2 without TLS', async (t) => {
+  const settings = { http_protocols: 'h2,h1', http2_cleartext: null }
+  const port = await startNative(program({ keepAliveTimeout: 3_000 }), [], settings)
+  const client = new Http2Client(`http://127.0.0.1:${port}`)
+  t.teardown(() => client.close())
+  t.is((await client.fetch('/')).status, 200)
+})
+
 for (const [name, start] of Object.entries(makes)) {
   test(`${name}: keepAliveTimeout: default, the application's, the operator's`, async (t) => {
     t.is(await keepAliveOf(await start(program(), [])), 'timeout=75')
@@ -74,7 +84,11 @@ for (const [name, start] of Object.entries(makes)) {
   test(`${name}: an idle connection closes after the application's keepAliveTimeout`, async (t) => {
     const port = await start(program({ keepAliveTimeout: 200 }), [])
     const client = new RawClient(port).send(request('GET', '/', []))
+    await client.untilReceived('\r\n\r\n')
+    const answeredAt = Date.now()
     t.regex(await client.untilClosed(), /^HTTP\/1.1 200 /)
+    // Node waits for one second more.
+    t.true(Date.now() - answeredAt >= 1_000)
   })
 
   test(`${name}: the application's headersTimeout applies, or the operator's`, async (t) => {
@@ -119,6 +133,10 @@ for (const [name, start] of Object.entries(makes)) {
     t.regex(await ask(large, 20_000), /\r\n3$/)
     t.regex(await ask(large, 40_000), /^HTTP\/1.1 431 /)
     t.regex(await ask(await start(sized(1_024), []), 2_000), /^HTTP\/1.1 431 /)
+    // It counts the fields together.
+    const many = Array.from({ length: 20 }, (_, index) => `x-${index}: ${'y'.repeat(60)}`)
+    const small = new RawClient(await start(sized(1_024), [])).send(get('/', ...many))
+    t.regex(await small.untilClosed(), /^HTTP\/1.1 431 /)
     const port = await start(sized(32_768), ['limit_request_field_size'])
     t.regex(await ask(port, 20_000), /^HTTP\/1.1 431 /)
   })
