@@ -2,7 +2,7 @@
 // from.
 
 import test from 'ava'
-import { avaTotals, cargoTotals } from '../../scripts/test.ts'
+import { avaTotals, cargoTotals, wasRun } from '../../scripts/test.ts'
 
 test('a run of ava in which everything passed', (t) => {
   t.deepEqual(avaTotals('  ✔ a\n  ✔ b\n  ─\n\n  2 tests passed\n', 0), {
@@ -52,4 +52,15 @@ test('skipped tests are listed with their reason', (t) => {
     'test a ... ok\ntest b ... ignored, needs time\ntest result: ok. 1 passed; 0 failed\n'
   const skipped = ['b ... ignored, needs time']
   t.deepEqual(cargoTotals(cargo, 0), { passed: 1, failed: 0, skipped })
+})
+
+test('only the proofs of tests that ran are checked', (t) => {
+  const all = { files: [], hasCargo: true, skipped: ['process › users › of root (needs root)'] }
+  t.true(wasRun(all, { file: 'crates/engine/tests/protocol/tls.rs', title: 'a_test' }))
+  t.true(wasRun(all, { file: 'process/users.spec.ts', title: 'umask' }))
+  t.false(wasRun(all, { file: 'process/users.spec.ts', title: 'of root' }))
+  const one = { ...all, files: ['__test__/process/users.spec.ts'], hasCargo: false }
+  t.true(wasRun(one, { file: 'process/users.spec.ts', title: 'umask' }))
+  t.false(wasRun(one, { file: 'process/logs.spec.ts', title: 'rotation' }))
+  t.false(wasRun(one, { file: 'crates/engine/tests/protocol/tls.rs', title: 'a_test' }))
 })
