@@ -2,12 +2,13 @@
 // has confirmed or is dead, also between the two arbiters of an upgrade.
 
 import test from 'ava'
-
+import { usesLog } from '../uses.ts'
 import { FakeParent } from './fake-processes.ts'
 import { makeAllReady, runQueued, type Stage, startArbiter } from './fake-system.ts'
 
 test('of several workers with such work, one leads', async (t) => {
   const stage = await leading({ workers: 3 })
+  usesLog(t, () => stage.log.join('\n'))
   t.deepEqual(leaders(stage), [1001])
   await runQueued()
   t.deepEqual(leaders(stage), [1001])
