@@ -50,6 +50,6 @@ pub mod watcher;
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::http2::{Flood, FrameScanner, write_request_head};
-    pub use crate::server::connection::websocket::WebSocketFrames;
+    pub use crate::exchange::websocket::WebSocketFrames;
     pub use crate::transport::tls::client_hello::prefers_chacha20;
 }

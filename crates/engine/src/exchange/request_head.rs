@@ -97,6 +97,14 @@ pub struct RequestHead {
     pub len: usize,
 }
 
+/// Copy of a request head, for a request that is dispatched in a later turn.
+pub(crate) struct SavedHead {
+    /// The parsed head; its spans are ranges of `bytes`.
+    pub head: RequestHead,
+    /// The bytes of the head.
+    pub bytes: Vec<u8>,
+}
+
 impl RequestHead {
     pub(crate) fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);

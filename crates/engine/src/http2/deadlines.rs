@@ -8,8 +8,8 @@ use h2::Reason;
 
 use super::Session;
 use super::exchange::StreamExchange;
+use crate::exchange::min_rate::RateBounds;
 use crate::guard::Refusal;
-use crate::server::connection::min_rate::RateBounds;
 use crate::server::connection::{Connection, ConnectionState, Exchange, Turn};
 
 impl StreamExchange {

@@ -17,12 +17,12 @@ use super::response::send_page;
 use super::session::Session;
 use super::stream_admission::AdmissionState;
 use super::streams::Streams;
-use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::{HeadFlags, ResponseHead};
 use crate::bridge::wire::head_flag;
+use crate::exchange::min_rate::MinRate;
+use crate::exchange::request_label::RequestLabel;
 use crate::guard::{ErrorFormat, PartialRequest, Refusal};
 use crate::http1::encoder;
-use crate::server::connection::min_rate::MinRate;
 use crate::server::connection::{ConnectionState, Exchange};
 
 /// The state of a stream, from the head of its request until it is closed.

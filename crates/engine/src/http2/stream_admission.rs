@@ -17,8 +17,8 @@ use crate::buffers::sizes::{
     BYTES_READ_PER_EXTRA_STREAM, MAX_COUNTED_PER_STREAM_BYTES, MAX_EXPECTED_UNSENT_BYTES,
     MIN_EXPECTED_SIZE_BYTES,
 };
+use crate::exchange::min_rate::RateBounds;
 use crate::guard::Refusal;
-use crate::server::connection::min_rate::RateBounds;
 use crate::server::connection::{ConnectionState, Exchange};
 
 /// State of a request on its way to JavaScript.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::counted_bytes::ConnectionUnsent;
 use super::exchange::StreamExchange;
 use super::stream_admission::StreamAdmission;
-use crate::bridge::in_flight::RequestLabel;
+use crate::exchange::request_label::RequestLabel;
 use crate::server::connection::ConnectionState;
 
 /// The table of streams, shared by the connection's task, the task that reads the ring, and the

@@ -9,10 +9,10 @@ use http::header::SEC_WEBSOCKET_ACCEPT;
 use super::exchange::{StreamExchange, StreamOutput};
 use super::fields;
 use super::head::PLACEHOLDER_ACCEPT;
+use crate::exchange::websocket::{SERVICE_RESTART_FRAME, WebSocketFrames};
 use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 use crate::server::connection::Exchange;
 use crate::server::connection::tunnel::{Tunnel, TunnelPhase, TunnelResponse};
-use crate::server::connection::websocket::{SERVICE_RESTART_FRAME, WebSocketFrames};
 
 impl StreamExchange {
     /// Turns the stream into a tunnel if JavaScript takes it over (`taken`). Otherwise the request

@@ -17,7 +17,6 @@ pub(crate) mod exchange;
 pub(crate) mod health;
 pub(crate) mod idle;
 pub(crate) mod memory_use;
-pub(crate) mod min_rate;
 pub(crate) mod permit;
 pub(crate) mod phase_close;
 pub(crate) mod phase_serve;
@@ -27,7 +26,6 @@ pub(crate) mod socket_options;
 pub(crate) mod state;
 pub(crate) mod transfer;
 pub(crate) mod tunnel;
-pub(crate) mod websocket;
 
 use std::cell::OnceCell;
 use std::future::Future;
@@ -37,6 +35,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use crate::buffers::read_buffer::ReadBuffer;
 use crate::buffers::sizes::MAX_COALESCED_CLOSE_BYTES;
+use crate::exchange::min_rate::MinRate;
 use crate::exchange::request_head::Framing;
 use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
@@ -55,7 +54,6 @@ pub(crate) use idle::{
     close_connection, resume,
 };
 pub(crate) use memory_use::Eviction;
-use min_rate::MinRate;
 pub(crate) use permit::ConnectionPermit;
 pub(crate) use state::ConnectionState;
 

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::{ConnectionState, Exchange, TableEntry};
-use crate::exchange::request_head::RequestHead;
+use crate::exchange::request_head::SavedHead;
 use crate::runtime::alarms::Alarm;
 use crate::server::context::Context;
 
@@ -23,14 +23,6 @@ struct BufferingRequest {
     until: u64,
     connection: u32,
     exchange: u32,
-}
-
-/// Copy of a request head, for a request that is dispatched in a later turn.
-pub(crate) struct SavedHead {
-    /// The parsed head; its spans are ranges of `bytes`.
-    pub head: RequestHead,
-    /// The bytes of the head.
-    pub bytes: Vec<u8>,
 }
 
 impl ConnectionState {

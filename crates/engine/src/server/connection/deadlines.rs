@@ -2,8 +2,8 @@
 //! earliest deadline. When the entry expires, the task determines which deadline has passed. Bytes
 //! only move deadlines later, so no byte sets the wheel.
 
-use super::min_rate::{MinRate, RateBounds};
 use super::{Connection, Exchange, Phase, Turn};
+use crate::exchange::min_rate::{MinRate, RateBounds};
 use crate::guard::Refusal;
 use crate::pressure::limits::IDLE_RELEASE_DELAY;
 

@@ -7,12 +7,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::ConnectionState;
-use super::body_buffering::SavedHead;
-use super::min_rate::MinRate;
 use super::tunnel::Tunnel;
-use crate::bridge::in_flight::RequestLabel;
 use crate::buffers::sizes::MIN_BODY_CREDIT;
-use crate::exchange::request_head::{Framing, RequestHead, Span};
+use crate::exchange::min_rate::MinRate;
+use crate::exchange::request_head::{Framing, RequestHead, SavedHead, Span};
+use crate::exchange::request_label::RequestLabel;
 use crate::scoreboard::{find_method, find_protocol};
 use crate::server::context::Context;
 

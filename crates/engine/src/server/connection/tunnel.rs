@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::websocket::{SERVICE_RESTART_FRAME, WebSocketFrames};
 use super::{Connection, ConnectionState, Exchange, Turn, request_body};
+use crate::exchange::websocket::{SERVICE_RESTART_FRAME, WebSocketFrames};
 use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 
 /// State of an exchange that has become a tunnel.
