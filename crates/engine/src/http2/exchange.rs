@@ -15,7 +15,6 @@ use super::counted_bytes::{CountedBytes, UnsentBytes};
 use super::fields;
 use super::response::send_page;
 use super::session::Session;
-use super::stream_admission::AdmissionState;
 use super::streams::Streams;
 use crate::bridge::ring::{HeadFlags, ResponseHead};
 use crate::bridge::wire::head_flag;
@@ -23,6 +22,7 @@ use crate::exchange::min_rate::MinRate;
 use crate::exchange::request_label::RequestLabel;
 use crate::guard::{ErrorFormat, PartialRequest, Refusal};
 use crate::http1::encoder;
+use crate::pressure::stream_budget::StreamShare;
 use crate::server::connection::{ConnectionState, Exchange};
 
 /// The state of a stream, from the head of its request until it is closed.
@@ -61,20 +61,8 @@ pub(crate) struct StreamExchange {
     is_head_request: bool,
     /// Whether the request is an extended CONNECT, such as a WebSocket (RFC 8441).
     is_extended_connect: bool,
-    /// Whether the request waits or has been admitted to JavaScript.
-    pub(crate) admission_state: Cell<AdmissionState>,
-    /// Time at which the request was admitted, in milliseconds of the context's clock.
-    pub(crate) admitted_at: Cell<u64>,
-    /// Memory that the request head takes while the request waits for admission, in bytes.
-    pub(crate) waiting_head_bytes: Cell<usize>,
-    /// Response bytes that JavaScript holds because h2 takes no more.
-    pub(crate) buffered_in_js: Cell<usize>,
-    /// Maximum of `buffered_in_js` so far.
-    pub(crate) max_buffered_in_js: Cell<usize>,
-    /// Whether the response has begun.
-    pub(crate) has_response: Cell<bool>,
-    /// Whether the size of the response has been recorded for the estimate.
-    pub(crate) is_size_recorded: Cell<bool>,
+    /// What the stream takes of the budget of its connection.
+    pub(crate) share: Cell<StreamShare>,
 }
 
 /// Parts of the response that h2 has not been given yet.
@@ -145,13 +133,7 @@ impl StreamExchange {
             error_format,
             is_head_request,
             is_extended_connect,
-            admission_state: Cell::default(),
-            admitted_at: Cell::new(0),
-            waiting_head_bytes: Cell::new(0),
-            buffered_in_js: Cell::new(0),
-            max_buffered_in_js: Cell::new(0),
-            has_response: Cell::new(false),
-            is_size_recorded: Cell::new(false),
+            share: Cell::default(),
         })
     }
 

@@ -7,3 +7,4 @@ pub mod limits;
 pub(crate) mod memory;
 pub mod setting_value;
 pub mod settings;
+pub(crate) mod stream_budget;
