@@ -8,65 +8,17 @@ use h2::Reason;
 
 use super::Session;
 use super::exchange::StreamExchange;
+use crate::exchange::ExchangeEnd;
 use crate::exchange::min_rate::RateBounds;
-use crate::guard::Refusal;
-use crate::server::connection::{Connection, ConnectionState, Exchange, Turn};
+use crate::server::connection::{Connection, ConnectionState, Turn};
 
 impl StreamExchange {
-    /// Pauses the body timer while JavaScript grants no credit.
-    pub fn pause_body_timer(&self) {
-        let mut rate = self.body_rate.get();
-        rate.pause(self.shared.ctx.clock.now_ms());
-        self.body_rate.set(rate);
-    }
-
-    /// Starts or resumes the body timer: the engine now waits for body bytes from the client.
-    pub fn resume_body_timer(&self, exchange: &Exchange) {
-        let now = self.shared.ctx.clock.now_ms();
-        let mut rate = self.body_rate.get();
-        if !rate.is_off() {
-            rate.resume(now);
-        } else if exchange.owes_body() {
-            rate.start(now, self.body_rate_bounds());
-        }
-        self.body_rate.set(rate);
-    }
-
-    /// Records body bytes that have arrived; 0 for progress within a frame.
-    pub fn record_body_progress(&self, count: usize) {
-        let now = self.shared.ctx.clock.now_ms();
-        let mut rate = self.body_rate.get();
-        if !rate.is_off() {
-            rate.resume(now);
-            rate.record_bytes(now, count as u64, self.body_rate_bounds());
-            self.body_rate.set(rate);
-        }
-    }
-
-    /// Stops the body timer because the body is complete.
-    pub fn stop_body_timer(&self) {
-        let mut rate = self.body_rate.get();
-        rate.stop();
-        self.body_rate.set(rate);
-    }
-
-    fn body_rate_bounds(&self) -> RateBounds {
-        RateBounds::of_body(&self.shared.limits())
-    }
-
     /// Returns the time of the next check of this stream, in milliseconds of the context's clock.
     pub fn deadline(&self) -> u64 {
         let exchange = self.exchange.borrow();
-        let body_rate = self.body_rate.get();
-        let is_tunnel = exchange.tunnel.is_some();
-        let body = if is_tunnel { u64::MAX } else { body_rate.deadline(self.body_rate_bounds()) };
-        let client_owes = !is_tunnel && body_rate.is_running() && !exchange.is_body_done;
-        let response = if client_owes {
-            u64::MAX
-        } else {
-            exchange.response_deadline(&self.shared, body_rate)
-        };
-        body.min(response).min(exchange.discard_deadline()).min(self.drain_deadline.get())
+        let is_body_pending = !exchange.body.is_done;
+        let deadline = exchange.deadline(is_body_pending, &self.shared.limits.borrow());
+        deadline.min(self.drain_deadline.get())
     }
 
     /// Refuses or resets the stream if one of its deadlines has passed. Returns whether the client
@@ -82,26 +34,16 @@ impl StreamExchange {
     }
 
     fn check_request_deadlines(&self, now: u64) {
-        let exchange = self.exchange.borrow();
-        if exchange.discard_deadline() <= now {
-            drop(exchange);
-            // As much of the body has arrived as was wanted, so the reset carries `NO_ERROR`.
-            return self.close(true);
-        }
-        let is_tunnel = exchange.tunnel.is_some();
+        let mut exchange = self.exchange.borrow_mut();
+        let is_body_pending = !exchange.body.is_done;
+        let due = exchange.due(now, is_body_pending, &self.shared.limits.borrow());
+        let Some(due) = due else { return };
+        let refusal = self.shared.refusal_of_due(&mut exchange, due);
         drop(exchange);
-        if !is_tunnel && self.body_rate.get().deadline(self.body_rate_bounds()) <= now {
-            return self.refuse(Refusal::BodyTimeout);
-        }
-        if self.deadline() <= now {
-            let mut exchange = self.exchange.borrow_mut();
-            let was_waiting = !exchange.is_dispatched || exchange.withdraw(&self.shared.ctx);
-            drop(exchange);
-            self.refuse(if was_waiting {
-                Refusal::DispatchTimeout
-            } else {
-                Refusal::ResponseTimeout
-            });
+        match refusal {
+            Some(refusal) => self.refuse(refusal),
+            // As much of the body has arrived as was wanted, so the reset carries `NO_ERROR`.
+            None => self.end(ExchangeEnd::TimedOut),
         }
     }
 

@@ -20,10 +20,11 @@ use crate::bridge::ring::{HeadFlags, ResponseHead};
 use crate::bridge::wire::head_flag;
 use crate::exchange::min_rate::MinRate;
 use crate::exchange::request_label::RequestLabel;
+use crate::exchange::{Exchange, ExchangeEnd};
 use crate::guard::{ErrorFormat, PartialRequest, Refusal};
 use crate::http1::encoder;
 use crate::pressure::stream_budget::StreamShare;
-use crate::server::connection::{ConnectionState, Exchange};
+use crate::server::connection::ConnectionState;
 
 /// The state of a stream, from the head of its request until it is closed.
 pub(crate) struct StreamExchange {
@@ -50,8 +51,6 @@ pub(crate) struct StreamExchange {
     is_dirty: Cell<bool>,
     /// Reason with which to reset the stream in the next turn.
     pub(crate) pending_reset: Cell<Option<Reason>>,
-    /// Rate at which the client sends the request body.
-    pub(crate) body_rate: Cell<MinRate>,
     /// Rate at which the client reads the response.
     pub(crate) response_rate: Cell<MinRate>,
     /// Time by which the stream must be closed while the worker drains; `u64::MAX` before that.
@@ -127,7 +126,6 @@ impl StreamExchange {
             waker,
             is_dirty: Cell::new(false),
             pending_reset: Cell::new(None),
-            body_rate: Cell::new(MinRate::OFF),
             response_rate: Cell::new(MinRate::OFF),
             drain_deadline: Cell::new(u64::MAX),
             error_format,
@@ -176,7 +174,7 @@ impl StreamExchange {
         self.is_dirty.set(false);
         if self.send().is_err() {
             // The client has reset the stream, or the connection is closed.
-            self.close(true);
+            self.end(ExchangeEnd::ClientGone);
             return None;
         }
         let reset = self.pending_reset.take();
@@ -195,9 +193,9 @@ impl StreamExchange {
         if !output.tail.is_empty() {
             output.chunks.push(Bytes::from(std::mem::take(&mut output.tail)));
         }
-        let is_last = exchange.is_response_complete && exchange.trailers.is_empty();
+        let is_last = exchange.response.is_complete && exchange.response.trailers.is_empty();
         if let Some(head) = output.head.take() {
-            let ends = exchange.has_no_body || (is_last && output.chunks.is_empty());
+            let ends = exchange.response.has_no_body || (is_last && output.chunks.is_empty());
             output.stream = Some(output.respond.send_response(head, ends)?);
             output.is_finished = ends;
         }
@@ -210,13 +208,13 @@ impl StreamExchange {
             stream.send_data(self.unsent.wrap(chunk), ends)?;
             output.is_finished = ends;
         }
-        if exchange.is_response_complete && !output.is_finished {
+        if exchange.response.is_complete && !output.is_finished {
             output.is_finished = true;
             if is_last {
                 stream.send_data(self.unsent.wrap(Bytes::new()), true)?;
             } else {
                 let mut trailers = HeaderMap::new();
-                fields::parse_lines(&exchange.trailers, &mut trailers);
+                fields::parse_lines(&exchange.response.trailers, &mut trailers);
                 stream.send_trailers(trailers)?;
             }
         }
@@ -230,12 +228,12 @@ impl StreamExchange {
             return;
         }
         let mut exchange = self.exchange.borrow_mut();
-        if std::mem::take(&mut exchange.notifies_when_sent) {
+        if exchange.take_notification() {
             self.shared.ctx.outbox.emit(|batch| batch.push_drained(exchange.id));
         }
         if exchange.is_finished() {
             drop(exchange);
-            self.close(false);
+            self.end(ExchangeEnd::Complete);
         }
     }
 
@@ -248,18 +246,19 @@ impl StreamExchange {
 
     /// Returns the number of bytes that the engine and h2 hold for this stream.
     pub fn held_bytes(&self) -> usize {
-        let exchange = self.exchange.borrow();
-        self.unsent.bytes() + exchange.buffered_len + self.paused_bytes()
+        self.unsent.bytes() + self.body_bytes()
     }
 
-    /// Returns the number of body bytes that h2 holds because JavaScript has granted no credit.
-    pub fn paused_bytes(&self) -> usize {
-        let exchange = self.exchange.borrow();
-        if exchange.credit > 0 || exchange.is_body_done {
-            return 0;
+    /// Returns the number of body bytes that are held until JavaScript receives the request, or
+    /// grants credit.
+    pub fn body_bytes(&self) -> usize {
+        let body = &self.exchange.borrow().body;
+        if body.credit > 0 || body.is_done {
+            return body.buffered_len;
         }
         let mut request_body = self.request_body.borrow_mut();
-        request_body.as_mut().map_or(0, |body| body.flow_control().used_capacity())
+        body.buffered_len
+            + request_body.as_mut().map_or(0, |body| body.flow_control().used_capacity())
     }
 
     /// Resets the stream and notifies JavaScript.
@@ -270,61 +269,50 @@ impl StreamExchange {
                 None => output.respond.send_reset(reason),
             }
         }
-        self.close(true);
+        self.end(ExchangeEnd::Reset);
     }
 
-    /// Sends the error response of the engine if no response has begun, and closes the stream.
+    /// Sends the error response of the engine and closes the stream. If a response has begun, the
+    /// stream is reset.
     pub fn refuse(&self, refusal: Refusal) {
-        let mut exchange = self.exchange.borrow_mut();
-        if exchange.is_head_sent {
-            drop(exchange);
-            return self.abort(Reason::CANCEL);
-        }
-        self.shared.count_refusal(refusal);
         let partial = PartialRequest {
             format: self.error_format,
             is_head_request: self.is_head_request,
             ..PartialRequest::default()
         };
-        if let Some(output) = self.output.borrow_mut().as_mut() {
-            exchange.sent_bytes =
-                send_refusal(&self.shared, &mut output.respond, &self.unsent, refusal, &partial);
+        let (shared, unsent) = (&self.shared, &self.unsent);
+        let is_refused = self.exchange.borrow_mut().refuse(refusal.status(), || {
+            let mut output = self.output.borrow_mut();
+            output.as_mut().map_or(0, |output| {
+                send_refusal(shared, &mut output.respond, unsent, refusal, &partial)
+            })
+        });
+        if !is_refused {
+            return self.abort(Reason::CANCEL);
         }
-        exchange.status = refusal.status();
-        exchange.is_head_sent = true;
-        drop(exchange);
-        self.close(true);
+        shared.count_refusal(refusal);
+        self.end(ExchangeEnd::Refused);
     }
 
     /// Removes the stream from all tables. h2 still sends what it has of the response. The rest of
     /// the request is ignored.
-    pub fn close(&self, is_abort: bool) {
+    pub fn end(&self, end: ExchangeEnd) {
         self.set_buffered_in_js(0);
         let Some(output) = self.output.take() else { return };
         drop(self.request_body.take());
         drop(output);
-        let exchange = self.exchange.borrow();
         if let Some(streams) = self.streams.upgrade() {
             streams.remove(self.slot);
             self.stop_waiting(&streams);
-            if !exchange.is_dispatched {
-                streams
-                    .buffered_body_bytes
-                    .set(streams.buffered_body_bytes.get() - exchange.buffered_len);
-            }
         }
-        self.shared.finish_accounting(&exchange);
-        if !exchange.is_dispatched {
-            return;
+        let mut exchange = self.exchange.borrow_mut();
+        if end == ExchangeEnd::ClientGone {
+            exchange.withdraw(&self.shared.ctx);
         }
-        let is_awaited =
-            !exchange.is_response_complete || exchange.notifies_when_sent || !exchange.is_body_done;
-        self.shared.ctx.outbox.emit(|batch| {
-            if is_abort && is_awaited {
-                batch.push_aborted(exchange.id);
-            }
-            batch.push_stream_closed(exchange.id);
-        });
+        self.shared.end_exchange(&mut exchange, end);
+        if exchange.is_dispatched {
+            self.shared.ctx.outbox.emit(|batch| batch.push_stream_closed(exchange.id));
+        }
     }
 }
 

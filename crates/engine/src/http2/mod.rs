@@ -38,12 +38,14 @@ use self::session::IncomingStream;
 pub(crate) use self::session::Session;
 pub(crate) use self::streams::Streams;
 use crate::buffers::sizes::READ_AHEAD;
+use crate::exchange::ExchangeEnd;
+use crate::exchange::min_rate::RateBounds;
 use crate::exchange::request_head::{Framing, RequestHead};
 use crate::guard::{PartialRequest, Refusal};
 use crate::pressure::eviction::{Shortage, has_stalled};
 use crate::pressure::limits::Cleartext;
 use crate::server::admission::admit_request;
-use crate::server::connection::{Connection, Eviction, Exchange, Turn};
+use crate::server::connection::{Connection, Eviction, Turn};
 
 impl Connection {
     /// Returns whether the client may use HTTP/2, so that the first bytes must be searched for the
@@ -133,7 +135,7 @@ impl Connection {
             is_open = self.poll_session(session, cx);
         }
         if !is_open {
-            self.shared.abort_streams();
+            self.shared.end_streams(ExchangeEnd::ClientGone);
             return Turn::Flush;
         }
         if session.frames.take_settings_ack() {
@@ -209,7 +211,8 @@ impl Connection {
             .and_then(|id| session.streams.find_by_stream_id(id))
         {
             // h2 passes on complete DATA frames only, and slow progress within one counts too.
-            stream.record_body_progress(0);
+            let bounds = RateBounds::of_body(&limits);
+            stream.exchange.borrow_mut().body.record_arrival(0, now, bounds);
         }
         if !session.frames.is_in_header_block() {
             session.header_block_deadline = u64::MAX;
@@ -306,11 +309,11 @@ impl Connection {
         let (exchange, error_format) = {
             let (head, message) =
                 (ctx.scratch.parsed_head.borrow(), shared.parsed_message.borrow());
-            let mut exchange = Exchange::new(ctx, 0, &head, &message.head, LOGGED_VERSION);
+            let mut exchange = shared.new_exchange(&head, &message.head, LOGGED_VERSION);
             exchange.allows_keep_alive = true;
             (exchange, PartialRequest::parse_head(&message.head).format)
         };
-        let has_body = !exchange.is_body_done || exchange.is_upgrade_undecided;
+        let has_body = !exchange.body.is_done || exchange.is_upgrade_undecided();
         let new_stream = NewStream {
             exchange,
             respond,
@@ -323,11 +326,8 @@ impl Connection {
         let stream = streams.insert_with(|slot, waker| {
             StreamExchange::new(shared.clone(), streams, slot, waker, new_stream)
         });
-        let sink = Rc::new(StreamSink(stream.clone()));
-        let id = ctx.tables.exchanges.borrow_mut().insert_with(|_| sink);
+        let id = shared.register_exchange(Rc::new(StreamSink(stream.clone())));
         stream.exchange.borrow_mut().id = id;
-        ctx.handoff.slot.request_started();
-        shared.count_exchange(1);
         if stream.poll_stream() {
             // The client has already reset the stream.
             let now = ctx.clock.now_ms();
@@ -353,8 +353,7 @@ impl Connection {
         let unsent = UnsentBytes::new(usize::MAX, session.streams.unsent.clone());
         let sent = send_refusal(shared, &mut respond, &unsent, refusal, &partial);
         shared.count_refusal(refusal);
-        shared.count_refused(&partial, refusal.status(), sent);
-        shared.log_refused(refusal, &partial, sent);
+        shared.account_refused(refusal, &partial, sent);
     }
 
     /// Returns the number of bytes that are held for HTTP/2.

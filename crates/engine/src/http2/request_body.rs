@@ -8,8 +8,9 @@ use bytes::Bytes;
 
 use super::exchange::StreamExchange;
 use super::head;
+use crate::exchange::min_rate::RateBounds;
+use crate::exchange::{Exchange, ExchangeEnd};
 use crate::guard::{Refusal, read_http2_trailers};
-use crate::server::connection::{Exchange, request_body};
 
 /// Result of reading from a body.
 enum BodyPoll {
@@ -34,15 +35,9 @@ impl StreamExchange {
         };
         drop(output);
         if reset {
-            self.on_client_reset();
+            self.end(ExchangeEnd::ClientGone);
         }
         reset
-    }
-
-    /// Withdraws the request if JavaScript has not begun it, and closes the stream.
-    fn on_client_reset(&self) {
-        self.exchange.borrow_mut().withdraw(&self.shared.ctx);
-        self.close(true);
     }
 
     /// Takes the bytes of the body that have arrived, as far as JavaScript has granted credit.
@@ -58,7 +53,7 @@ impl StreamExchange {
         }
         if let BodyPoll::Reset = outcome {
             drop(exchange);
-            return self.on_client_reset();
+            return self.end(ExchangeEnd::ClientGone);
         }
         if let Err(refusal) = self.dispatch_when_admitted(&mut exchange) {
             drop(exchange);
@@ -68,7 +63,7 @@ impl StreamExchange {
 
     /// Passes the request to JavaScript with the body bytes that have arrived.
     pub fn stop_buffering_body(self: &Rc<Self>) {
-        self.exchange.borrow_mut().is_body_bufferable = false;
+        self.exchange.borrow_mut().body.is_bufferable = false;
         self.mark_dirty();
         self.shared.wake();
     }
@@ -88,11 +83,6 @@ impl StreamExchange {
         if !self.try_admit(exchange)? {
             return Ok(());
         }
-        if let Some(streams) = self.streams.upgrade() {
-            streams
-                .buffered_body_bytes
-                .set(streams.buffered_body_bytes.get() - exchange.buffered_len);
-        }
         shared.emit_request(exchange, trailers);
         Ok(())
     }
@@ -110,16 +100,17 @@ impl StreamExchange {
         let mut request_body = self.request_body.borrow_mut();
         let cx = &mut Context::from_waker(&self.waker);
         while let Some(body) = request_body.as_mut() {
-            if exchange.is_body_done || exchange.is_upgrade_undecided {
+            if exchange.body.is_done || exchange.is_upgrade_undecided() {
                 break;
             }
-            if exchange.credit == 0 && !exchange.discards_body {
-                self.pause_body_timer();
+            if exchange.body.credit == 0 && !exchange.body.is_discarded {
+                exchange.body.pause_clock(self.shared.ctx.clock.now_ms());
                 break;
             }
             match body.poll_data(cx) {
                 Poll::Pending => {
-                    self.resume_body_timer(exchange);
+                    let bounds = RateBounds::of_body(&self.shared.limits.borrow());
+                    exchange.body.start_clock(self.shared.ctx.clock.now_ms(), bounds);
                     break;
                 }
                 Poll::Ready(Some(Ok(data))) => {
@@ -144,51 +135,28 @@ impl StreamExchange {
                             }
                         }
                     }
-                    exchange.is_body_done = true;
+                    exchange.body.is_done = true;
                 }
             }
-            if exchange.is_body_done {
+            if exchange.body.is_done {
                 *request_body = None;
-                self.stop_body_timer();
+                exchange.body.stop_clock();
             }
         }
         BodyPoll::Pending
     }
 
     fn take_chunk(&self, exchange: &mut Exchange, data: Bytes) -> Result<(), Refusal> {
-        let len = data.len();
-        exchange.body_bytes += len as u64;
-        self.record_body_progress(len);
-        if exchange.tunnel.is_some() {
-            let ctx = &self.shared.ctx;
-            ctx.outbox.count_tunnel_chunk();
-        } else {
-            let max_len = self.shared.limits().settings.limit_request_body;
-            if max_len > 0 && exchange.body_bytes > max_len {
-                return Err(Refusal::BodyTooLarge);
-            }
+        let limits = self.shared.limits();
+        let max_len = limits.settings.limit_request_body;
+        let len = data.len() as u64;
+        if max_len > 0 && !exchange.is_tunnel() && exchange.body.received + len > max_len {
+            return Err(Refusal::BodyTooLarge);
         }
-        if exchange.discards_body {
-            exchange.discarded += len as u64;
-            // A reset costs less than reading on. It carries `NO_ERROR` (RFC 9113 section 8.1).
-            exchange.is_body_done = exchange.discarded > self.shared.limits().max_discarded;
-            return Ok(());
-        }
-        exchange.credit = exchange.credit.saturating_sub(len);
-        exchange.start_discard_timer(&self.shared);
-        if exchange.is_dispatched {
-            self.shared.ctx.outbox.emit(|batch| {
-                for piece in request_body::split_chunks(data) {
-                    batch.push_data(exchange.id, piece);
-                }
-            });
-        } else if len > 0 {
-            if let Some(streams) = self.streams.upgrade() {
-                streams.buffered_body_bytes.set(streams.buffered_body_bytes.get() + len);
-            }
-            exchange.buffered_len += len;
-            exchange.buffered_chunks.push(data);
-        }
+        let now = self.shared.ctx.clock.now_ms();
+        exchange.body.record_arrival(data.len(), now, RateBounds::of_body(&limits));
+        // Where too much is dropped, the reset carries `NO_ERROR` (RFC 9113 section 8.1).
+        self.shared.receive_body(exchange, data);
         Ok(())
     }
 }

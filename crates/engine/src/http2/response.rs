@@ -10,6 +10,8 @@ use super::counted_bytes::{CountedBytes, UnsentBytes};
 use super::exchange::StreamExchange;
 use super::fields;
 use crate::bridge::ring::ResponseHead;
+use crate::exchange::Completion;
+use crate::exchange::response::ResponseFraming;
 use crate::exchange::response_sink::ResponseSink;
 
 /// A stream as an entry of the table of exchanges.
@@ -18,8 +20,7 @@ pub(crate) struct StreamSink(pub Rc<StreamExchange>);
 impl ResponseSink for StreamSink {
     fn send_interim(&self, head: &ResponseHead<'_>) {
         let stream = &self.0;
-        stream.exchange.borrow_mut().record_interim(head.status);
-        if !stream.exchange.borrow().is_head_sent
+        if stream.exchange.borrow_mut().begin_interim(head.status)
             && let Some(response) = fields::bare_head(head.status, head.fields)
             && let Some(output) = stream.output.borrow_mut().as_mut()
         {
@@ -33,16 +34,12 @@ impl ResponseSink for StreamSink {
     fn send_head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
         let stream = &self.0;
         let mut exchange = stream.exchange.borrow_mut();
-        if std::mem::replace(&mut exchange.is_head_sent, true) {
+        let head = &ResponseHead { status: stream.visible_status(head.status), ..*head };
+        let framing = ResponseFraming { has_no_body: head.flags.has_no_body(), is_chunked: false };
+        if !exchange.begin_response(head.status, framing) {
             return;
         }
-        exchange.awaits_continue = false;
-        let head = &ResponseHead { status: stream.visible_status(head.status), ..*head };
-        exchange.status = head.status;
-        exchange.has_no_body = head.flags.has_no_body();
-        if let Some(log) = &mut exchange.log_info {
-            log.response_fields.extend_from_slice(head.fields);
-        }
+        exchange.log_response_fields(head.fields);
         let response = fields::final_head(head, stream.shared.ctx.date().text(), length);
         if response.is_none() {
             stream.pending_reset.set(Some(Reason::INTERNAL_ERROR));
@@ -58,9 +55,9 @@ impl ResponseSink for StreamSink {
         let mut exchange = stream.exchange.borrow_mut();
         let mut output = stream.output.borrow_mut();
         let Some(output) = output.as_mut() else { return };
-        if exchange.tunnel.is_some() {
+        if exchange.is_tunnel() {
             stream.send_tunnel_data(&mut exchange, output, bytes);
-        } else if exchange.count_response_bytes(bytes.len()) {
+        } else if exchange.response.write(bytes.len()) {
             if output.tail.is_empty() {
                 // The vector is exactly as large as its content, so it becomes a chunk without
                 // another copy.
@@ -77,9 +74,9 @@ impl ResponseSink for StreamSink {
         let mut exchange = stream.exchange.borrow_mut();
         let mut output = stream.output.borrow_mut();
         let Some(output) = output.as_mut() else { return };
-        if exchange.tunnel.is_some() {
+        if exchange.is_tunnel() {
             stream.send_tunnel_data(&mut exchange, output, &bytes);
-        } else if exchange.count_response_bytes(bytes.len()) {
+        } else if exchange.response.write(bytes.len()) {
             if !output.tail.is_empty() {
                 output.chunks.push(Bytes::from(std::mem::take(&mut output.tail)));
             }
@@ -89,20 +86,16 @@ impl ResponseSink for StreamSink {
     }
 
     fn add_trailers(&self, fields: &[u8]) {
-        self.0.exchange.borrow_mut().trailers.extend_from_slice(fields);
+        self.0.exchange.borrow_mut().response.trailers.extend_from_slice(fields);
     }
 
     fn end(&self, discard: bool) {
         let stream = &self.0;
         let mut exchange = stream.exchange.borrow_mut();
-        if !std::mem::replace(&mut exchange.is_response_complete, true) {
-            exchange.is_upgrade_undecided = false;
-            if !exchange.is_head_sent {
-                // The application has ended the response without a head.
-                stream.pending_reset.set(Some(Reason::INTERNAL_ERROR));
-            }
-            exchange.discards_body = discard && exchange.tunnel.is_none();
-            exchange.start_discard_timer(&stream.shared);
+        let now = stream.shared.ctx.clock.now_ms();
+        let completion = exchange.complete(discard, now, &stream.shared.limits.borrow());
+        if completion != Completion::Repeated && !exchange.response.is_head_sent {
+            stream.pending_reset.set(Some(Reason::INTERNAL_ERROR));
         }
         drop(exchange);
         stream.mark_dirty();
@@ -110,7 +103,7 @@ impl ResponseSink for StreamSink {
 
     fn abort(&self) {
         // RFC 8441 section 5: a tunnel is aborted with CANCEL.
-        let is_tunnel = self.0.exchange.borrow().tunnel.is_some();
+        let is_tunnel = self.0.exchange.borrow().is_tunnel();
         self.0.pending_reset.set(Some(if is_tunnel {
             Reason::CANCEL
         } else {
@@ -120,9 +113,7 @@ impl ResponseSink for StreamSink {
     }
 
     fn grant_credit(&self, bytes: u32) {
-        let mut exchange = self.0.exchange.borrow_mut();
-        exchange.credit = exchange.credit.saturating_add(bytes as usize);
-        drop(exchange);
+        self.0.exchange.borrow_mut().body.grant(bytes);
         self.0.mark_dirty();
     }
 
@@ -139,7 +130,7 @@ impl ResponseSink for StreamSink {
     }
 
     fn notify_when_sent(&self) {
-        self.0.exchange.borrow_mut().notifies_when_sent = true;
+        self.0.exchange.borrow_mut().response.notifies_when_sent = true;
         self.0.mark_dirty();
     }
 }

@@ -179,11 +179,9 @@ impl Session {
     /// Returns the number of bytes that are held for the connection.
     pub fn held_bytes(&self) -> usize {
         let streams = &self.streams;
-        let known = streams.unsent.bytes()
-            + streams.buffered_body_bytes.get()
-            + streams.admission.held_bytes();
-        let paused: usize = streams.all().iter().map(|stream| stream.paused_bytes()).sum();
-        known + paused + self.input.borrow().bytes.len()
+        let known = streams.unsent.bytes() + streams.admission.held_bytes();
+        let bodies: usize = streams.all().iter().map(|stream| stream.body_bytes()).sum();
+        known + bodies + self.input.borrow().bytes.len()
     }
 }
 

@@ -13,10 +13,11 @@ use h2::Reason;
 use super::Session;
 use super::exchange::StreamExchange;
 use super::streams::Streams;
+use crate::exchange::Exchange;
 use crate::exchange::min_rate::RateBounds;
 use crate::guard::Refusal;
 use crate::pressure::stream_budget::{AdmissionState, RESPONSE_EXPECTED_MS, StreamBudget};
-use crate::server::connection::{ConnectionState, Exchange};
+use crate::server::connection::ConnectionState;
 
 /// Requests of a connection that wait for admission, and the bytes on which admission depends.
 pub(crate) struct StreamAdmission {
@@ -144,7 +145,7 @@ impl StreamExchange {
     pub(crate) fn record_response(&self, exchange: &Exchange) {
         let Some(streams) = self.streams.upgrade() else { return };
         let (mut share, now) = (self.share.get(), self.shared.ctx.clock.now_ms());
-        let progress = (exchange.is_head_sent, exchange.is_response_complete);
+        let progress = (exchange.response.is_head_sent, exchange.response.is_complete);
         streams.admission.with_budget(|budget| {
             budget.record_progress(&mut share, progress, self.unsent.bytes(), now);
         });
@@ -160,10 +161,7 @@ impl StreamExchange {
     /// Returns the time since which the client has sent too little of the body; `u64::MAX` once the
     /// response has begun.
     pub(crate) fn body_late_since(&self) -> u64 {
-        if self.exchange.borrow().is_head_sent {
-            return u64::MAX;
-        }
-        self.body_rate.get().late_since(RateBounds::of_body(&self.shared.limits()))
+        self.exchange.borrow().body_late_since(&self.shared.limits.borrow())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The open streams of an HTTP/2 connection.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::counted_bytes::ConnectionUnsent;
 use super::exchange::StreamExchange;
 use super::stream_admission::StreamAdmission;
+use crate::exchange::ExchangeEnd;
 use crate::exchange::request_label::RequestLabel;
 use crate::server::connection::ConnectionState;
 
@@ -26,8 +27,6 @@ pub(crate) struct Streams {
     pub(crate) unsent: Rc<ConnectionUnsent>,
     /// Decides which requests may be passed to JavaScript.
     pub(crate) admission: StreamAdmission,
-    /// Body bytes that are buffered until the request is passed to JavaScript.
-    pub(crate) buffered_body_bytes: Cell<usize>,
 }
 
 struct StreamSlot {
@@ -78,7 +77,6 @@ impl Streams {
             woken: Arc::default(),
             unsent: Rc::default(),
             admission: StreamAdmission::default(),
-            buffered_body_bytes: Cell::new(0),
         }
     }
 
@@ -184,12 +182,11 @@ impl Streams {
 }
 
 impl ConnectionState {
-    /// Aborts all streams because the connection is closed.
-    pub(crate) fn abort_streams(&self) {
+    /// Ends all streams, because the connection is closed.
+    pub(crate) fn end_streams(&self, end: ExchangeEnd) {
         let Some(streams) = self.streams.get() else { return };
         for stream in streams.all() {
-            stream.exchange.borrow_mut().withdraw(&self.ctx);
-            stream.close(true);
+            stream.end(end);
         }
         drop(streams.take_dirty());
     }

@@ -8,7 +8,6 @@
 //! per turn. `phase_serve.rs` has one turn, `dispatch.rs` passes requests to JavaScript,
 //! `deadlines.rs` has every deadline, and `phase_close.rs` closes the connection.
 
-pub(crate) mod accounting;
 pub(crate) mod body_buffering;
 pub(crate) mod deadlines;
 pub(crate) mod dispatch;
@@ -35,6 +34,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use crate::buffers::read_buffer::ReadBuffer;
 use crate::buffers::sizes::MAX_COALESCED_CLOSE_BYTES;
+use crate::exchange::ExchangeEnd;
 use crate::exchange::min_rate::MinRate;
 use crate::exchange::request_head::Framing;
 use crate::guard::{Guard, PartialRequest, Refusal};
@@ -48,7 +48,6 @@ pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
 use error_response::RefusalState;
 use error_response::RepeatedError;
 pub(crate) use error_response::{is_refused_by_engine, write_application_response};
-pub(crate) use exchange::{Exchange, LogInfo};
 pub(crate) use idle::{
     TableEntry, abort_connection, abort_connections, advance_wheel, byte_counts_of,
     close_connection, resume,
@@ -115,8 +114,6 @@ pub(crate) struct Connection {
     /// Number of batches that JavaScript had taken when the task noticed the client's half-close
     /// during the exchange in flight; `None` if it has not.
     pub(crate) half_close_noticed_at: Option<u64>,
-    /// Minimum rate at which the client must send the request body.
-    pub(crate) body_rate: MinRate,
     /// Minimum rate at which the client must read the response.
     pub(crate) response_rate: MinRate,
     /// Number of bytes that the client's TCP had acknowledged at the last check.
@@ -192,7 +189,6 @@ impl Connection {
             read_buffer: ReadBuffer::default(),
             has_input_ended: false,
             half_close_noticed_at: None,
-            body_rate: MinRate::OFF,
             response_rate: MinRate::OFF,
             last_acknowledged: total_sent,
             waits_for_reader: false,
@@ -276,7 +272,7 @@ impl Connection {
     fn notify_sent(&mut self) {
         let mut exchange = self.shared.exchange.borrow_mut();
         if let Some(exchange) = exchange.as_mut()
-            && std::mem::take(&mut exchange.notifies_when_sent)
+            && exchange.take_notification()
         {
             self.shared.ctx.outbox.emit(|batch| batch.push_drained(exchange.id));
             // JavaScript gets a turn after this event, even if the client has half-closed.
@@ -290,7 +286,7 @@ impl Connection {
             return PartialRequest::parse_head(self.read_buffer.unread());
         }
         let exchange = self.shared.exchange.borrow();
-        if exchange.as_ref().is_some_and(|exchange| exchange.framing != Framing::None) {
+        if exchange.as_ref().is_some_and(|exchange| exchange.body.framing != Framing::None) {
             return self.guard.partial_request_of_body();
         }
         // The guard has released the head, so it is complete.
@@ -358,8 +354,8 @@ impl Drop for Task {
     fn drop(&mut self) {
         let Some(connection) = &self.0 else { return };
         let shared = &connection.shared;
-        shared.abort_exchange();
-        shared.abort_streams();
+        shared.end_current_exchange(ExchangeEnd::ClientGone);
+        shared.end_streams(ExchangeEnd::ClientGone);
         shared.set_unsent_response(false);
         shared.set_held_bytes(0);
         idle::remove_closed(&shared.ctx, shared);

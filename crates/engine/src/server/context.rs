@@ -13,6 +13,7 @@ use crate::buffers::sizes::{
     MAX_BODY_CREDIT, MAX_BURST, MIN_BODY_CREDIT, MIN_BURST, READ_BYTES, TOTAL_BODY_CREDIT,
     TOTAL_BURST,
 };
+use crate::exchange::log_info::SpareLogInfo;
 use crate::exchange::request_head::RequestHead;
 use crate::exchange::response_sink::ResponseSink;
 use crate::http1::date::Date;
@@ -29,7 +30,7 @@ use crate::runtime::wheel::TimerWheel;
 use crate::scoreboard::layout::MetricCell;
 use crate::scoreboard::{FinishedRequest, SeriesCache};
 use crate::server::affinity::Affinity;
-use crate::server::connection::{BodyBuffering, ConnectionState, LogInfo, TableEntry};
+use crate::server::connection::{BodyBuffering, ConnectionState, TableEntry};
 use crate::server::servers::Servers;
 use crate::transport::tls::Handshakes;
 
@@ -114,11 +115,7 @@ pub(crate) struct Scratch {
     /// The `Date` field value of this second.
     date: RefCell<Date>,
     /// Log data of finished exchanges, whose buffers new exchanges reuse.
-    #[expect(
-        clippy::vec_box,
-        reason = "it moves in and out of an exchange, which has none without a log"
-    )]
-    pub log_info: RefCell<Vec<Box<LogInfo>>>,
+    pub log_info: RefCell<SpareLogInfo>,
 }
 
 /// How far the loop is on its way to its end.

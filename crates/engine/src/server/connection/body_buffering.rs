@@ -5,7 +5,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use super::{ConnectionState, Exchange, TableEntry};
+use super::{ConnectionState, TableEntry};
+use crate::exchange::Exchange;
 use crate::exchange::request_head::SavedHead;
 use crate::runtime::alarms::Alarm;
 use crate::server::context::Context;
@@ -28,10 +29,10 @@ struct BufferingRequest {
 impl ConnectionState {
     /// Whether the request may wait for more of its body before it is dispatched.
     pub(crate) fn may_buffer_body(&self, exchange: &Exchange) -> bool {
-        exchange.is_body_bufferable
-            && !exchange.is_body_done
+        exchange.body.is_bufferable
+            && !exchange.body.is_done
             && !exchange.is_dispatched
-            && exchange.buffered_len < self.ctx.pressure.memory.max_buffered_body()
+            && exchange.body.buffered_len < self.ctx.pressure.memory.max_buffered_body()
     }
 
     /// Copies the head for a later turn, unless it was copied before. At the first call,
@@ -66,7 +67,7 @@ impl ConnectionState {
             && exchange.id == exchange_id
             && !exchange.is_dispatched
         {
-            exchange.is_body_bufferable = false;
+            exchange.body.is_bufferable = false;
             self.wake();
         }
     }

@@ -2,8 +2,10 @@
 //! earliest deadline. When the entry expires, the task determines which deadline has passed. Bytes
 //! only move deadlines later, so no byte sets the wheel.
 
-use super::{Connection, Exchange, Phase, Turn};
-use crate::exchange::min_rate::{MinRate, RateBounds};
+use super::{Connection, Phase, Turn};
+use crate::exchange::ExchangeEnd;
+use crate::exchange::min_rate::RateBounds;
+use crate::exchange::request_body::RequestBody;
 use crate::guard::Refusal;
 use crate::pressure::limits::IDLE_RELEASE_DELAY;
 
@@ -45,24 +47,23 @@ impl Connection {
     /// Handles a deadline while a request is in flight.
     fn handle_exchange_deadline(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
-        if self.body_rate.is_paused() && self.stream.is_reset() {
-            return Some(Turn::Close);
-        }
-        if self.discard_deadline() <= now {
-            // The rest of a discarded request body has not arrived in time.
-            shared.abort_exchange();
-            return Some(Turn::Flush);
-        }
-        if self.body_rate.deadline(self.body_rate_bounds()) <= now {
-            return Some(self.refuse(Refusal::BodyTimeout));
-        }
-        if self.response_deadline() <= now {
-            let is_withdrawn = shared.withdraw();
-            let refusal =
-                if is_withdrawn { Refusal::DispatchTimeout } else { Refusal::ResponseTimeout };
-            return Some(self.refuse(refusal));
-        }
-        None
+        let is_in_body = self.guard.is_in_message();
+        let refusal = {
+            let mut exchange = shared.exchange.borrow_mut();
+            let exchange = exchange.as_mut()?;
+            if exchange.body.rate().is_paused() && self.stream.is_reset() {
+                return Some(Turn::Close);
+            }
+            let due = exchange.due(now, is_in_body, &shared.limits.borrow())?;
+            shared.refusal_of_due(exchange, due)
+        };
+        Some(match refusal {
+            Some(refusal) => self.refuse(refusal),
+            None => {
+                shared.end_current_exchange(ExchangeEnd::TimedOut);
+                Turn::Flush
+            }
+        })
     }
 
     /// Handles a passed deadline of a tunnel. The application must respond and the client must
@@ -76,7 +77,7 @@ impl Connection {
             return Some(Turn::Close);
         }
         if self.tunnel_deadline() <= now {
-            shared.abort_exchange();
+            shared.end_current_exchange(ExchangeEnd::TimedOut);
             return Some(Turn::Flush);
         }
         self.register_tunnel_deadline(now);
@@ -85,7 +86,7 @@ impl Connection {
 
     /// Returns the earliest deadline of a tunnel, except that of reading.
     fn tunnel_deadline(&self) -> u64 {
-        self.shared.wait_ends_at.get().min(self.response_deadline()).min(self.discard_deadline())
+        self.shared.wait_ends_at.get().min(self.exchange_deadline())
     }
 
     /// Registers the earliest deadline of a tunnel with the timer wheel.
@@ -143,16 +144,9 @@ impl Connection {
     fn register_deadline(&self, now: u64) {
         let shared = &self.shared;
         let next = if shared.exchange.borrow().is_some() {
-            let check = if self.body_rate.is_paused() {
-                now + PROGRESS_CHECK_INTERVAL_MS
-            } else {
-                u64::MAX
-            };
-            self.body_rate
-                .deadline(self.body_rate_bounds())
-                .min(self.discard_deadline())
-                .min(self.response_deadline())
-                .min(check)
+            let is_paused = self.with_body(|body, _| body.rate().is_paused()) == Some(true);
+            let check = if is_paused { now + PROGRESS_CHECK_INTERVAL_MS } else { u64::MAX };
+            self.exchange_deadline().min(check)
         } else if self.has_partial_head() || self.has_freed_buffers {
             shared.wait_ends_at.get()
         } else {
@@ -165,8 +159,6 @@ impl Connection {
     pub(crate) fn await_next_request(&mut self) {
         let shared = &self.shared;
         let limits = shared.limits();
-        self.body_rate = MinRate::OFF;
-        self.update_body_late_since();
         self.has_freed_buffers = false;
         if !self.read_buffer.is_empty() {
             shared.start_wait(limits.settings.header_timeout);
@@ -201,15 +193,17 @@ impl Connection {
     /// and of an earlier response that the client has not read.
     pub(crate) fn start_exchange_deadlines(&mut self) {
         if self.guard.is_in_message() {
-            if self.body_rate.is_off() {
+            let is_off = |connection: &Self| {
+                connection.with_body(|body, _| body.rate().is_off()).unwrap_or(true)
+            };
+            if is_off(self) {
                 self.start_body_clock();
             }
-            if !self.body_rate.is_off() {
+            if !is_off(self) {
                 return;
             }
-        } else {
-            self.body_rate.stop();
-            self.update_body_late_since();
+        } else if let Some(exchange) = self.shared.exchange.borrow_mut().as_mut() {
+            exchange.body.stop_clock();
         }
         if !self.shared.limits().settings.request_timeout.is_zero() || !self.response_rate.is_off()
         {
@@ -219,65 +213,43 @@ impl Connection {
 
     /// Starts or resumes the clock of the request body, because the client must send more.
     pub(crate) fn start_body_clock(&mut self) {
-        if !self.guard.is_in_message() || self.body_rate.is_running() {
+        if !self.guard.is_in_message() {
             return;
         }
         let now = self.shared.ctx.clock.now_ms();
-        if self.body_rate.is_paused() {
-            self.body_rate.resume(now);
-        } else if self.shared.exchange.borrow().as_ref().is_some_and(Exchange::owes_body) {
-            self.body_rate.start(now, self.body_rate_bounds());
-        } else {
-            return;
+        if self.with_body(|body, bounds| body.start_clock(now, bounds)) == Some(true) {
+            self.register_deadline(now);
         }
-        self.update_body_late_since();
-        self.register_deadline(now);
     }
 
     /// Pauses the clock of the request body, because nothing is read: JavaScript grants no credit.
     pub(crate) fn pause_body_clock(&mut self) {
-        if self.body_rate.is_running() {
-            let now = self.shared.ctx.clock.now_ms();
-            self.body_rate.pause(now);
-            self.update_body_late_since();
+        let now = self.shared.ctx.clock.now_ms();
+        if self.with_body(|body, _| body.pause_clock(now)) == Some(true) {
             self.register_deadline(now);
         }
     }
 
     /// Records `count` received bytes of the request body, which move its deadline later.
     pub(crate) fn record_received(&mut self, count: usize) {
-        if !self.body_rate.is_off() {
-            let now = self.shared.ctx.clock.now_ms();
-            self.body_rate.resume(now);
-            self.body_rate.record_bytes(now, count as u64, self.body_rate_bounds());
-            self.update_body_late_since();
-        }
+        let now = self.shared.ctx.clock.now_ms();
+        self.with_body(|body, bounds| body.record_arrival(count, now, bounds));
     }
 
-    /// Stores since when the body is late, by which evictions are chosen.
-    fn update_body_late_since(&self) {
-        self.shared.body_late_since.set(self.body_rate.late_since(self.body_rate_bounds()));
+    /// Calls `change` with the body of the request in flight, if there is one, and its limits.
+    fn with_body<T>(&self, change: impl FnOnce(&mut RequestBody, RateBounds) -> T) -> Option<T> {
+        let mut exchange = self.shared.exchange.borrow_mut();
+        let body = &mut exchange.as_mut()?.body;
+        Some(change(body, RateBounds::of_body(&self.shared.limits.borrow())))
     }
 
-    /// Returns the limits of sending the request body.
-    fn body_rate_bounds(&self) -> RateBounds {
-        RateBounds::of_body(&self.shared.limits())
-    }
-
-    /// Returns when the rest of a request body must have arrived after its response.
-    fn discard_deadline(&self) -> u64 {
-        self.shared.exchange.borrow().as_ref().map_or(u64::MAX, Exchange::discard_deadline)
-    }
-
-    /// Returns when the response head is due; `u64::MAX` while the client must send body bytes.
-    pub(crate) fn response_deadline(&self) -> u64 {
-        let client_owes = self.body_rate.is_running() && self.guard.is_in_message();
-        match self.shared.exchange.borrow().as_ref() {
-            Some(exchange) if !client_owes => {
-                exchange.response_deadline(&self.shared, self.body_rate)
-            }
-            _ => u64::MAX,
-        }
+    /// Returns the earliest deadline of the exchange in flight.
+    fn exchange_deadline(&self) -> u64 {
+        let is_in_body = self.guard.is_in_message();
+        let exchange = self.shared.exchange.borrow();
+        exchange
+            .as_ref()
+            .map_or(u64::MAX, |it| it.deadline(is_in_body, &self.shared.limits.borrow()))
     }
 
     /// Starts the response clock, because the socket accepts no more until the client reads.

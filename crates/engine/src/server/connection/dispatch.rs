@@ -3,9 +3,13 @@
 
 use bytes::Bytes;
 
-use super::{Connection, ConnectionState, Exchange, request_body};
+use super::exchange::split_chunks;
+use super::{Connection, ConnectionState};
 use crate::bridge::event_batch::RequestBody;
 use crate::buffers::sizes::{MAX_BODY_CHUNK, SHORT_CHUNK};
+use crate::exchange::Exchange;
+use crate::exchange::request_body::Received;
+use crate::exchange::tunnel::Upgrade;
 use crate::guard::Refusal;
 use crate::server::admission::admit_request;
 
@@ -21,14 +25,13 @@ impl Connection {
         if !admit_request(ctx, others, &head) {
             return Err(Refusal::Overloaded);
         }
-        let id = ctx.tables.exchanges.borrow_mut().insert_with(|_| shared.clone());
-        ctx.handoff.slot.request_started();
-        shared.count_exchange(1);
         let version: &[u8] = if head.minor_version == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
         shared.deadline.set(u64::MAX);
         shared.requests.set(shared.requests.get().saturating_add(1));
         let message = shared.parsed_message.borrow();
-        *shared.exchange.borrow_mut() = Some(Exchange::new(ctx, id, &head, &message.head, version));
+        let mut exchange = shared.new_exchange(&head, &message.head, version);
+        exchange.id = shared.register_exchange(shared.clone());
+        *shared.exchange.borrow_mut() = Some(exchange);
         Ok(())
     }
 
@@ -43,26 +46,27 @@ impl Connection {
         let at_once =
             if self.is_whole_short_body(exchange, received.len()) { received.len() } else { 0 };
         if at_once > 0 {
-            request_body::count_body_bytes(exchange, at_once);
-            exchange.is_body_done = true;
+            exchange.body.count(at_once);
+            exchange.body.is_done = true;
         }
-        while !exchange.is_body_done {
+        while !exchange.body.is_done {
             if received.is_empty() {
                 // The guard determines from the framing whether the body is complete.
-                exchange.is_body_done = self.guard.is_complete();
+                exchange.body.is_done = self.guard.is_complete();
                 break;
             }
-            if exchange.discards_body {
-                request_body::discard_body_bytes(shared, exchange, received.len());
+            if exchange.body.is_discarded {
+                let max = shared.limits.borrow().max_discarded;
+                let dropped = exchange.body.drop_bytes(received.len(), max);
                 received.consume(received.len());
-            } else if exchange.credit == 0 {
+                if dropped == Received::TooManyDropped {
+                    shared.close_unread();
+                }
+            } else if exchange.body.credit == 0 {
                 break;
             } else {
-                request_body::emit_body_chunk(
-                    shared,
-                    exchange,
-                    received.take(exchange.credit.min(MAX_BODY_CHUNK)),
-                );
+                let chunk = received.take(exchange.body.credit.min(MAX_BODY_CHUNK));
+                shared.receive_body(exchange, chunk);
             }
         }
         drop(message);
@@ -77,36 +81,44 @@ impl Connection {
     /// Whether `count` bytes are a whole short body, which is written into the batch directly.
     fn is_whole_short_body(&self, exchange: &Exchange, count: usize) -> bool {
         let is_first = !exchange.is_dispatched
-            && exchange.buffered_chunks.is_empty()
-            && !exchange.discards_body;
+            && exchange.body.chunks.is_empty()
+            && !exchange.body.is_discarded;
         is_first
-            && (1..=SHORT_CHUNK.min(exchange.credit)).contains(&count)
+            && (1..=SHORT_CHUNK.min(exchange.body.credit)).contains(&count)
             && self.guard.is_complete()
             && self.guard.trailers().is_empty()
     }
 }
 
 impl ConnectionState {
+    /// Closes the connection after the response, because too much of the request body has been
+    /// dropped. The response has no `Connection: close`, so the connection lingers until the client
+    /// has read it.
+    pub(crate) fn close_unread(&self) {
+        self.closes_after_response.set(true);
+    }
+
     /// Emits the request with the body bytes received so far; after that, emits the end of the
     /// body. At the first call, `ctx.scratch.parsed_head` must still be the head of this request,
     /// unless [`Self::save_head`] has copied it.
     pub(crate) fn emit_request(&self, exchange: &mut Exchange, trailers: &[u8]) {
         if exchange.is_dispatched {
             // The end is emitted for a discarded body too: the application may wait for it.
-            if exchange.is_body_done && !std::mem::replace(&mut exchange.is_end_emitted, true) {
+            if exchange.body.is_done && !std::mem::replace(&mut exchange.body.is_end_emitted, true)
+            {
                 self.ctx.outbox.emit(|batch| batch.push_end(exchange.id, trailers));
             }
             return;
         }
         exchange.is_dispatched = true;
-        exchange.buffered_len = 0;
-        let whole = exchange.is_body_done && trailers.is_empty();
-        exchange.is_end_emitted = exchange.is_body_done;
+        exchange.body.buffered_len = 0;
+        let whole = exchange.body.is_done && trailers.is_empty();
+        exchange.body.is_end_emitted = exchange.body.is_done;
         let message = self.parsed_message.borrow();
-        let body = match (whole, exchange.buffered_chunks.is_empty()) {
+        let body = match (whole, exchange.body.chunks.is_empty()) {
             (true, true) if message.body.is_empty() => RequestBody::None,
             (true, true) => RequestBody::Short(message.body.unread()),
-            (true, false) => RequestBody::Whole(join_chunks(&mut exchange.buffered_chunks)),
+            (true, false) => RequestBody::Whole(join_chunks(&mut exchange.body.chunks)),
             (false, _) => RequestBody::Streams,
         };
         let kept = exchange.saved_head.take();
@@ -116,7 +128,9 @@ impl ConnectionState {
             None => (&*shared_head, &message.head),
         };
         let ahead = if head.is_upgrade { self.upgrade_bytes.take() } else { None };
-        exchange.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
+        if let Upgrade::Undecided { ahead: len } = &mut exchange.upgrade {
+            *len = ahead.as_ref().map_or(0, |ahead| ahead.len());
+        }
         self.ctx.outbox.emit(|batch| {
             let policy = &self.limits.borrow().parse_policy;
             batch.push_request(
@@ -127,10 +141,10 @@ impl ConnectionState {
                 ahead.map(Bytes::from),
                 policy,
             );
-            for chunk in exchange.buffered_chunks.drain(..).flat_map(request_body::split_chunks) {
+            for chunk in exchange.body.chunks.drain(..).flat_map(split_chunks) {
                 batch.push_data(exchange.id, chunk);
             }
-            if !whole && exchange.is_body_done {
+            if !whole && exchange.body.is_done {
                 batch.push_end(exchange.id, trailers);
             }
         });

@@ -10,6 +10,7 @@ use crate::bridge::ring::HeadFlags;
 use crate::bridge::wire::head_flag::{CLOSE, CONNECTION, DATE, LENGTH};
 use crate::bridge::wire::refusal_kind;
 use crate::buffers::sizes::READ_AHEAD;
+use crate::exchange::ExchangeEnd;
 use crate::exchange::request_head::Span;
 use crate::guard::{PartialRequest, Refusal};
 use crate::http1::encoder;
@@ -131,21 +132,15 @@ impl ConnectionState {
         self.count_refusal(refusal);
         self.closes_after_response.set(true);
         match self.exchange.borrow_mut().as_mut() {
-            // A response has begun, so no error response can follow.
-            Some(exchange) if exchange.is_head_sent => {}
             Some(exchange) => {
-                exchange.status = self.status_of(refusal);
-                exchange.sent_bytes = self.write_refusal(refusal, fault);
-                // With a response head, the exchange gets a line in the access log.
-                exchange.is_head_sent = true;
+                exchange.refuse(self.status_of(refusal), || self.write_refusal(refusal, fault));
             }
             None => {
                 let sent = self.write_refusal(refusal, fault);
-                self.count_refused(fault, self.status_of(refusal), sent);
-                self.log_refused(refusal, fault, sent);
+                self.account_refused(refusal, fault, sent);
             }
         }
-        self.abort_exchange();
+        self.end_current_exchange(ExchangeEnd::Refused);
     }
 
     /// Writes the error response, if the engine writes one, and returns the length of its body.
@@ -184,23 +179,25 @@ impl ConnectionState {
         self.ctx.count(refusal_cell(refusal));
     }
 
-    /// Counts a request that was refused before it became an exchange.
-    pub(crate) fn count_refused(&self, fault: &PartialRequest, status: u16, bytes_out: u64) {
-        let method = find_method(fault.method.of(&fault.bytes));
-        let protocol = find_protocol(fault.version.of(&fault.bytes));
-        let key = SeriesKey::new(method, status, protocol);
-        self.ctx.handoff.slot.request_started();
-        self.ctx.count_finished_request(&FinishedRequest { key, bytes_in: 0, bytes_out, us: 0 });
-    }
-
     /// Returns the status code of a refusal, which is Node's if the server behaves like Node.
     fn status_of(&self, refusal: Refusal) -> u16 {
         if self.limits().node_compatible { refusal.status_on_node() } else { refusal.status() }
     }
 
-    /// Writes the access log line of a request that was refused before it was complete, from the
-    /// parts that could be parsed.
-    pub(crate) fn log_refused(&self, refusal: Refusal, fault: &PartialRequest, sent: u64) {
+    /// Counts a request that was refused before it became an exchange, and writes its access log
+    /// line from the parts that could be parsed. `sent` is the length of the response's body.
+    pub(crate) fn account_refused(&self, refusal: Refusal, fault: &PartialRequest, sent: u64) {
+        let status = self.status_of(refusal);
+        let method = find_method(fault.method.of(&fault.bytes));
+        let protocol = find_protocol(fault.version.of(&fault.bytes));
+        let key = SeriesKey::new(method, status, protocol);
+        self.ctx.handoff.slot.request_started();
+        self.ctx.count_finished_request(&FinishedRequest {
+            key,
+            bytes_in: 0,
+            bytes_out: sent,
+            us: 0,
+        });
         let mut access = self.ctx.logs.access.borrow_mut();
         let Some(log) = access.as_mut() else { return };
         let part = |span: Span| if span.is_empty() { b"-" } else { span.of(&fault.bytes) };
@@ -209,7 +206,7 @@ impl ConnectionState {
             method: part(fault.method),
             target: part(fault.target),
             version: part(fault.version),
-            status: self.status_of(refusal),
+            status,
             body_bytes: sent,
             duration: Duration::ZERO,
             request_fields: RequestFields::Spans { head: &fault.bytes, fields: &fault.fields },

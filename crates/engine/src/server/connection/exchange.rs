@@ -1,212 +1,177 @@
-//! An exchange: one request and its response. HTTP/1 and HTTP/2 share this state; what only a
-//! stream needs is in `http2/exchange.rs`.
+//! What an I/O thread does at the beginning and the end of an exchange, for HTTP/1 and HTTP/2:
+//! tables, counters, the access log, and the events for JavaScript.
 
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::ConnectionState;
-use super::tunnel::Tunnel;
-use crate::buffers::sizes::MIN_BODY_CREDIT;
-use crate::exchange::min_rate::MinRate;
-use crate::exchange::request_head::{Framing, RequestHead, SavedHead, Span};
-use crate::exchange::request_label::RequestLabel;
-use crate::scoreboard::{find_method, find_protocol};
+use crate::buffers::sizes::{MIN_BODY_CREDIT, WIDE_BODY_CHUNK};
+use crate::exchange::deadlines::Due;
+use crate::exchange::request_body::Received;
+use crate::exchange::request_head::RequestHead;
+use crate::exchange::response_sink::ResponseSink;
+use crate::exchange::tunnel::Upgrade;
+use crate::exchange::{Exchange, ExchangeEnd, ExchangeStart};
+use crate::guard::Refusal;
+use crate::log::access::{AccessEntry, RequestFields};
+use crate::scoreboard::layout::MetricCell;
+use crate::scoreboard::{FinishedRequest, SeriesKey, find_method, find_protocol};
+use crate::server::affinity::MAX_SEARCHED;
 use crate::server::context::Context;
 
-/// One request and its response, from the request head to the end of both.
-pub(crate) struct Exchange {
-    /// Id of the exchange in [`Context::exchanges`], in events and in records of the ring.
-    pub(crate) id: u32,
-    /// Whether the request allows the connection to persist (RFC 9112 section 9.3).
-    pub(crate) allows_keep_alive: bool,
-    /// When the request head was complete.
-    pub(crate) started: Instant,
-    /// Number of the method, for the metrics.
-    pub(crate) method: u8,
-    /// Number of the protocol version, for the metrics.
-    pub(crate) protocol: u8,
-    /// Method and path of the request, for reports about requests in flight.
-    pub(crate) label: RequestLabel,
-    /// Whether the request has been emitted to JavaScript.
-    pub(crate) is_dispatched: bool,
-    /// Body chunks received before the request is dispatched.
-    pub(crate) buffered_chunks: Vec<Bytes>,
-    /// Number of bytes in `buffered_chunks`. The request is dispatched at `request_buffer_size`.
-    pub(crate) buffered_len: usize,
-    /// Whether the request may wait for its body before it is dispatched, for up to
-    /// `request_buffer_time`.
-    pub(crate) is_body_bufferable: bool,
-    /// Copy of the request head, made if the request is dispatched in a later turn.
-    pub(crate) saved_head: Option<Box<SavedHead>>,
-    /// Whether the rest of the request body is read straight into the memory that JavaScript
-    /// receives, past the guard.
-    pub(crate) reads_directly: bool,
-    /// Whether the last direct read filled its buffer. The next buffer is larger then, because the
-    /// client sends fast.
-    pub(crate) last_read_filled: bool,
-    /// Number of request body bytes that JavaScript accepts before it grants more.
-    pub(crate) credit: usize,
-    /// Number of request body bytes received so far.
-    pub(crate) body_bytes: u64,
-    /// Whether the client waits for 100 (Continue) before it sends the body (RFC 9110 section
-    /// 10.1.1).
-    pub(crate) awaits_continue: bool,
-    /// Whether no more of the request body is read: it is complete, or the rest is not wanted.
-    pub(crate) is_body_done: bool,
-    /// Whether the end of the request body has been emitted to JavaScript.
-    pub(crate) is_end_emitted: bool,
-    /// Whether the rest of the request body is read and dropped.
-    pub(crate) discards_body: bool,
-    /// Number of request body bytes dropped so far; `Limits::max_discarded` bounds it.
-    pub(crate) discarded: u64,
-    /// When the rest of the request body must have arrived after the response is complete, in
-    /// milliseconds of the context's clock; `u64::MAX` before that.
-    pub(crate) discard_until: u64,
-    /// Framing of the request body: none, a length, or chunked.
-    pub(crate) framing: Framing,
-    /// Whether the client understands 1xx responses. HTTP/1.0 clients do not (RFC 9110 section
-    /// 15.2).
-    pub(crate) accepts_interim: bool,
-    /// Status code of the response; 0 before the response head.
-    pub(crate) status: u16,
-    /// Whether the response head has been written to the write queue.
-    pub(crate) is_head_sent: bool,
-    /// Whether the response has the chunked transfer coding (RFC 9112 section 7.1).
-    pub(crate) is_chunked: bool,
-    /// Whether the response must not have content, as for HEAD and 304 (RFC 9110 section 6.4.1).
-    pub(crate) has_no_body: bool,
-    /// Trailer field lines to send after a chunked response.
-    pub(crate) trailers: Vec<u8>,
-    /// Number of response body bytes written so far.
-    pub(crate) sent_bytes: u64,
-    /// Whether JavaScript has written the whole response.
-    pub(crate) is_response_complete: bool,
-    /// Whether JavaScript waits for the event that all written bytes have been sent.
-    pub(crate) notifies_when_sent: bool,
-    /// Whether the request is an upgrade or CONNECT that JavaScript has not yet accepted or
-    /// declined.
-    pub(crate) is_upgrade_undecided: bool,
-    /// Number of bytes after an upgrade request's head that were emitted with the request.
-    pub(crate) ahead: usize,
-    /// State of the tunnel; `None` until JavaScript takes over the connection.
-    pub(crate) tunnel: Option<Box<Tunnel>>,
-    /// Whether the response may name a new session that this worker then owns.
-    pub(crate) may_create_session: bool,
-    /// Data for the access log line; `None` if there is no access log.
-    pub(crate) log_info: Option<Box<LogInfo>>,
-}
-
-/// Data that an exchange keeps for its access log line.
-#[derive(Default)]
-pub(crate) struct LogInfo {
-    /// Bytes of the request head; the spans below are ranges of them.
-    pub(crate) head: Vec<u8>,
-    /// Request method.
-    pub(crate) method: Span,
-    /// Request target.
-    pub(crate) target: Span,
-    /// Protocol version of the request, such as `HTTP/1.1`.
-    pub(crate) version: &'static [u8],
-    /// Names and values of the request header fields.
-    pub(crate) fields: Vec<(Span, Span)>,
-    /// Client address that a trusted proxy forwarded with this request.
-    pub(crate) client: Option<SocketAddr>,
-    /// Header field lines of the response.
-    pub(crate) response_fields: Vec<u8>,
-}
-
-impl LogInfo {
-    /// Copies the data of a new request into the buffers, which may be reused ones.
-    fn begin(&mut self, head: &RequestHead, bytes: &[u8], version: &'static [u8]) {
-        self.head.clear();
-        self.head.extend_from_slice(&bytes[..head.len]);
-        self.fields.clone_from(&head.fields);
-        self.response_fields.clear();
-        (self.method, self.target, self.client) = (head.method, head.target, head.client_addr);
-        self.version = version;
+impl ConnectionState {
+    /// Creates the exchange of a new request. The spans of `head` are ranges of `bytes`; `version`
+    /// is the protocol version for the access log.
+    pub(crate) fn new_exchange(
+        &self,
+        head: &RequestHead,
+        bytes: &[u8],
+        version: &'static [u8],
+    ) -> Exchange {
+        let ctx = &self.ctx;
+        let settings = &ctx.limits.settings;
+        let affinity = ctx.affinity.as_ref();
+        let start = ExchangeStart {
+            now: ctx.clock.now(),
+            now_ms: ctx.clock.now_ms(),
+            method: find_method(head.method.of(bytes)),
+            protocol: find_protocol(version),
+            // Many tunnels last for hours, so each gets the minimum.
+            credit: if head.is_upgrade {
+                MIN_BODY_CREDIT
+            } else {
+                ctx.max_body_credit().max(settings.request_buffer_size)
+            },
+            may_buffer: !settings.request_buffer_time.is_zero(),
+            may_create_session: affinity
+                .is_some_and(|affinity| affinity.may_create_session(head, bytes)),
+            log_info: ctx
+                .logs
+                .access
+                .borrow()
+                .as_ref()
+                .map(|_| ctx.scratch.log_info.borrow_mut().take(head, bytes, version)),
+        };
+        Exchange::new(head, bytes, start)
     }
 
-    /// Keeps the buffers for another exchange, unless they are larger than
-    /// [`MAX_SPARE_LOG_INFO_BYTES`].
-    pub(crate) fn recycle(self: Box<Self>, ctx: &Context) {
-        let mut spare = ctx.scratch.log_info.borrow_mut();
-        let bytes = self.head.capacity() + self.response_fields.capacity();
-        if spare.len() < MAX_SPARE_LOG_INFOS && bytes <= MAX_SPARE_LOG_INFO_BYTES {
-            spare.push(self);
+    /// Adds an exchange to the table and to the counts of requests in flight. Returns its id.
+    pub(crate) fn register_exchange(&self, sink: Rc<dyn ResponseSink>) -> u32 {
+        let id = self.ctx.tables.exchanges.borrow_mut().insert_with(|_| sink);
+        self.ctx.handoff.slot.request_started();
+        self.count_exchange(1);
+        id
+    }
+
+    /// Ends an exchange: removes it from the table and counts it. It gets its access log line, and
+    /// JavaScript an event if it waits for something. Does nothing if the exchange has ended
+    /// before.
+    pub(crate) fn end_exchange(&self, exchange: &mut Exchange, end: ExchangeEnd) {
+        let Some(ended) = exchange.end(end) else { return };
+        self.ctx.tables.exchanges.borrow_mut().remove(exchange.id);
+        self.count_exchange(-1);
+        let elapsed = self.ctx.clock.now().duration_since(exchange.started);
+        let mut response_time = elapsed;
+        if let Upgrade::Tunnel(tunnel) = &exchange.upgrade {
+            self.ctx.change_tunnel_count(|count| count - 1);
+            // A tunnel may last for hours, so only the time to its response counts as the duration
+            // of the request.
+            response_time = tunnel.response_time.unwrap_or(elapsed);
+        }
+        let (status, sent_bytes) = (exchange.response.status, exchange.response.sent_bytes);
+        self.ctx.count_finished_request(&FinishedRequest {
+            key: SeriesKey::new(exchange.method, status, exchange.protocol),
+            bytes_in: exchange.body.received,
+            bytes_out: sent_bytes,
+            us: response_time.as_micros() as u64,
+        });
+        if let Some(info) = exchange.log_info.take() {
+            if ended.is_logged
+                && let Some(log) = self.ctx.logs.access.borrow_mut().as_mut()
+            {
+                let client = info.client.map(|client| client.ip().to_canonical().to_string());
+                let remote = client.as_deref().unwrap_or_else(|| self.remote());
+                log.log(&AccessEntry {
+                    remote: Some(remote).filter(|remote| !remote.is_empty()),
+                    method: info.method.of(&info.head),
+                    target: info.target.of(&info.head),
+                    version: info.version,
+                    status,
+                    body_bytes: sent_bytes,
+                    duration: elapsed,
+                    request_fields: RequestFields::Spans { head: &info.head, fields: &info.fields },
+                    response_fields: &info.response_fields,
+                    pid: self.ctx.logs.pid,
+                });
+            }
+            self.ctx.scratch.log_info.borrow_mut().recycle(info);
+        }
+        if ended.is_awaited {
+            self.ctx.outbox.emit(|batch| batch.push_aborted(exchange.id));
+        }
+    }
+
+    /// Counts the exchanges of this connection. With the first one, it becomes active.
+    fn count_exchange(&self, change: i32) {
+        let before = self.exchange_count.get();
+        let count = before.saturating_add_signed(change);
+        self.exchange_count.set(count);
+        if (before == 0) != (count == 0) {
+            self.ctx.handoff.slot.change_gauge(MetricCell::ConnectionsActive, change);
+        }
+    }
+
+    /// Passes bytes of a request body or a tunnel to JavaScript, or buffers or drops them. Returns
+    /// false if more have been dropped than may be.
+    pub(crate) fn receive_body(&self, exchange: &mut Exchange, data: Bytes) -> bool {
+        if exchange.is_tunnel() {
+            self.ctx.outbox.count_tunnel_chunk();
+        }
+        match exchange.receive(data, self.ctx.clock.now_ms(), &self.limits.borrow()) {
+            Received::Emitted(data) => self.ctx.outbox.emit(|batch| {
+                for chunk in split_chunks(data) {
+                    batch.push_data(exchange.id, chunk);
+                }
+            }),
+            Received::Buffered | Received::Dropped => {}
+            Received::TooManyDropped => return false,
+        }
+        true
+    }
+
+    /// Turns an exchange into a tunnel if JavaScript takes it over (`taken`). Otherwise the request
+    /// is served as an ordinary one. Returns whether it has become a tunnel.
+    pub(crate) fn begin_tunnel(
+        &self,
+        exchange: &mut Exchange,
+        taken: bool,
+        has_input: bool,
+    ) -> bool {
+        let is_draining = self.ctx.lifecycle.is_draining.get();
+        let is_tunnel = exchange.decide_upgrade(taken, has_input, is_draining);
+        if is_tunnel {
+            self.ctx.count_tunnel();
+        }
+        is_tunnel
+    }
+
+    /// Returns the refusal of a request whose deadline has passed. A request that JavaScript has
+    /// not taken is withdrawn. Returns `None` if the response is complete, and only the rest of the
+    /// request body is missing.
+    pub(crate) fn refusal_of_due(&self, exchange: &mut Exchange, due: Due) -> Option<Refusal> {
+        match due {
+            Due::Discard => None,
+            Due::Body => Some(Refusal::BodyTimeout),
+            Due::Response if !exchange.is_dispatched || exchange.withdraw(&self.ctx) => {
+                Some(Refusal::DispatchTimeout)
+            }
+            Due::Response => Some(Refusal::ResponseTimeout),
         }
     }
 }
 
 impl Exchange {
-    /// Creates the exchange of a new request. The spans of `head` are ranges of `bytes`; `version`
-    /// is the protocol version for the access log.
-    pub(crate) fn new(
-        ctx: &Context,
-        id: u32,
-        head: &RequestHead,
-        bytes: &[u8],
-        version: &'static [u8],
-    ) -> Self {
-        let has_body = head.framing != Framing::None;
-        let log_info = ctx.logs.access.borrow().as_ref().map(|_| {
-            let mut info = ctx.scratch.log_info.borrow_mut().pop().unwrap_or_default();
-            info.begin(head, bytes, version);
-            info
-        });
-        Self {
-            id,
-            allows_keep_alive: head.allows_keep_alive,
-            started: ctx.clock.now(),
-            method: find_method(head.method.of(bytes)),
-            protocol: find_protocol(version),
-            label: RequestLabel::new(head, bytes),
-            is_dispatched: false,
-            buffered_chunks: Vec::new(),
-            buffered_len: 0,
-            // A client with `Expect` or `Upgrade` waits for JavaScript before it sends more.
-            is_body_bufferable: has_body
-                && !head.has_expect
-                && !head.is_upgrade
-                && !ctx.limits.settings.request_buffer_time.is_zero(),
-            saved_head: None,
-            reads_directly: false,
-            last_read_filled: false,
-            // Many tunnels last for hours, so each gets the minimum.
-            credit: if head.is_upgrade {
-                MIN_BODY_CREDIT
-            } else {
-                ctx.max_body_credit().max(ctx.limits.settings.request_buffer_size)
-            },
-            body_bytes: 0,
-            awaits_continue: head.has_expect,
-            is_body_done: !has_body,
-            is_end_emitted: false,
-            discards_body: false,
-            discarded: 0,
-            discard_until: u64::MAX,
-            framing: head.framing,
-            accepts_interim: head.minor_version == 1,
-            status: 0,
-            is_head_sent: false,
-            is_chunked: false,
-            has_no_body: false,
-            trailers: Vec::new(),
-            sent_bytes: 0,
-            is_response_complete: false,
-            notifies_when_sent: false,
-            is_upgrade_undecided: head.is_upgrade,
-            ahead: 0,
-            tunnel: None,
-            may_create_session: ctx
-                .affinity
-                .as_ref()
-                .is_some_and(|affinity| affinity.may_create_session(head, bytes)),
-            log_info,
-        }
-    }
-
     /// Withdraws the request if JavaScript has not taken it yet. Returns whether the request was
     /// withdrawn.
     pub(crate) fn withdraw(&mut self, ctx: &Context) -> bool {
@@ -219,64 +184,30 @@ impl Exchange {
         withdrawn
     }
 
-    /// Records a 1xx response. After 100 (Continue), the client no longer waits to send its body.
-    pub(crate) fn record_interim(&mut self, status: u16) {
-        self.awaits_continue &= status != CONTINUE;
-    }
-
-    /// Whether the client must send its body now. It need not while it waits for 100 (Continue);
-    /// see RFC 9110 section 10.1.1.
-    pub(crate) fn owes_body(&self) -> bool {
-        !self.awaits_continue || self.body_bytes > 0
-    }
-
-    /// Starts the timer for the rest of the request body once the response is complete. While
-    /// JavaScript reads the body, each chunk restarts the timer, so that a reader that has stopped
-    /// keeps no connection open. An accepted tunnel has no such timer: it may stay half-open.
-    pub(crate) fn start_discard_timer(&mut self, shared: &ConnectionState) {
-        let may_stay_half_open =
-            self.tunnel.as_ref().is_some_and(|tunnel| !tunnel.is_refusal(self.status));
-        if !self.is_response_complete || self.is_body_done || may_stay_half_open {
-            return;
+    /// Learns the session that the response creates from the fields of its head, if it has one.
+    pub(crate) fn learn_from_fields(&self, ctx: &Context, fields: &[u8]) {
+        if self.may_create_session
+            && let Some(affinity) = &ctx.affinity
+        {
+            affinity.learn_from_fields(fields);
         }
-        let limits = shared.limits();
-        let idle = limits.settings.keepalive + limits.keepalive_grace;
-        let time =
-            if self.discards_body { limits.discard_time } else { limits.discard_time.min(idle) };
-        self.discard_until = shared.ctx.clock.deadline(time);
     }
 
-    /// Returns when the rest of the request body must have arrived after the response is complete;
-    /// `u64::MAX` if the body is complete.
-    pub(crate) fn discard_deadline(&self) -> u64 {
-        if self.is_body_done { u64::MAX } else { self.discard_until }
-    }
-
-    /// Returns when the response head is due, in milliseconds of the context's clock:
-    /// `request_timeout` after the head, or after the last body byte if that is later. `u64::MAX`
-    /// without a timeout.
-    pub(crate) fn response_deadline(&self, shared: &ConnectionState, input: MinRate) -> u64 {
-        let limit = shared.limits().settings.request_timeout.as_millis() as u64;
-        if limit == 0 || self.is_head_sent {
-            return u64::MAX;
+    /// Learns the session that the response creates from a part of its body, if it has one there.
+    pub(crate) fn learn_from_body(&mut self, ctx: &Context, part: &[u8]) {
+        if self.may_create_session
+            && let Some(affinity) = &ctx.affinity
+        {
+            let is_searched = self.response.sent_bytes < MAX_SEARCHED;
+            self.may_create_session = is_searched && !affinity.learn_from_body(part);
         }
-        shared.ctx.clock.to_ms(self.started).max(input.last_moved_at()) + limit
-    }
-
-    /// Returns the label and start time of the request while its response is incomplete.
-    pub(crate) fn in_flight(&self) -> Option<(RequestLabel, Instant)> {
-        (!self.is_response_complete).then_some((self.label, self.started))
-    }
-
-    /// Whether both sides of the exchange are complete and nothing waits for a notification.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.is_response_complete && self.is_body_done && !self.notifies_when_sent
     }
 }
 
-/// Status code 100 (Continue).
-const CONTINUE: u16 = 100;
-/// Maximum number of [`LogInfo`] values that a thread keeps for reuse.
-const MAX_SPARE_LOG_INFOS: usize = 64;
-/// Maximum buffer size of a [`LogInfo`] value that is kept for reuse.
-const MAX_SPARE_LOG_INFO_BYTES: usize = 4_096;
+/// Splits data into chunks of at most [`WIDE_BODY_CHUNK`] bytes, the maximum of one event.
+pub(crate) fn split_chunks(mut data: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let chunk = data.split_to(data.len().min(WIDE_BODY_CHUNK));
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}

@@ -27,7 +27,7 @@ impl Connection {
             (!out.is_empty(), out.owned_len())
         };
         let exchange = shared.exchange.borrow();
-        let buffered = exchange.as_ref().map_or(0, |exchange| exchange.buffered_len);
+        let buffered = exchange.as_ref().map_or(0, |exchange| exchange.body.buffered_len);
         shared.set_unsent_response(is_unsent && exchange.is_none() && self.http2.is_none());
         let message = shared.parsed_message.borrow().body.len();
         shared.set_held_bytes(
@@ -100,10 +100,8 @@ impl ConnectionState {
     fn body_late_since(&self) -> u64 {
         // If the exchange is borrowed, its own turn is running, and it is the one that needs a
         // slot.
-        let exchange = self.exchange.try_borrow();
-        let is_body_owed =
-            exchange.is_ok_and(|it| it.as_ref().is_some_and(|exchange| !exchange.is_head_sent));
-        if is_body_owed { self.body_late_since.get() } else { u64::MAX }
+        let Ok(exchange) = self.exchange.try_borrow() else { return u64::MAX };
+        exchange.as_ref().map_or(u64::MAX, |it| it.body_late_since(&self.limits.borrow()))
     }
 
     /// Whether the connection has been chosen for eviction.

@@ -4,6 +4,7 @@
 use std::task::{Context, Poll};
 
 use super::{Connection, ConnectionState, Phase, Turn};
+use crate::exchange::ExchangeEnd;
 use crate::guard::Refusal;
 use crate::server::io_thread::alarms::watch_ring;
 
@@ -21,19 +22,19 @@ impl Connection {
             None => return Turn::Flush,
             // The body can never be complete. The exception is a body that has arrived and waits
             // until JavaScript decides on the upgrade.
-            Some(exchange) if self.guard.is_in_message() && !exchange.is_upgrade_undecided => {
-                if exchange.is_response_complete {
+            Some(exchange) if self.guard.is_in_message() && !exchange.is_upgrade_undecided() => {
+                if exchange.response.is_complete {
                     return Turn::Flush;
                 }
             }
             // The exchange continues with more credit, or once the socket accepts more.
-            Some(exchange) if !exchange.is_body_done || exchange.is_response_complete => {
+            Some(exchange) if !exchange.body.is_done || exchange.response.is_complete => {
                 return Turn::Wait;
             }
             // With Node's `httpAllowHalfOpen`, a half-closed client still receives its response.
             Some(_) if shared.limits().half_open => return Turn::Wait,
             // JavaScript waits until bytes have been sent, and may have written the whole response.
-            Some(exchange) if exchange.notifies_when_sent => return Turn::Wait,
+            Some(exchange) if exchange.response.notifies_when_sent => return Turn::Wait,
             Some(_) => {}
         }
         if self.has_javascript_passed_end() { Turn::Close } else { Turn::Wait }
@@ -75,7 +76,7 @@ impl Connection {
         // If the rest of the request body is not read, JavaScript is notified only after the close.
         // It would destroy the socket before the client has read the response.
         if !self.shared.closes_before_body_end() {
-            self.shared.abort_exchange();
+            self.shared.end_current_exchange(ExchangeEnd::Closing);
         }
         // A client that has sent everything causes no reset that could destroy our response, so the
         // connection may close at once, after the TLS `close_notify`.

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use super::{Connection, Turn};
 use crate::buffers::sizes::READ_AHEAD;
+use crate::exchange::ExchangeEnd;
 use crate::exchange::request_head::Framing;
 use crate::guard::{Progress, Refusal};
 
@@ -30,7 +31,7 @@ impl Connection {
             return turn;
         }
         let (has_exchange, is_finished, is_body_done) = match shared.exchange.borrow().as_ref() {
-            Some(exchange) => (true, exchange.is_finished(), exchange.is_body_done),
+            Some(exchange) => (true, exchange.is_finished(), exchange.body.is_done),
             None => (false, false, true),
         };
         if is_finished {
@@ -256,10 +257,7 @@ impl Connection {
     fn finish_exchange(&mut self) -> Turn {
         let shared = self.shared.clone();
         let Some(mut exchange) = shared.exchange.take() else { return Turn::Again };
-        shared.finish_accounting(&exchange);
-        if let Some(info) = exchange.log_info.take() {
-            info.recycle(&shared.ctx);
-        }
+        shared.end_exchange(&mut exchange, ExchangeEnd::Complete);
         let is_input_complete =
             self.guard.is_complete() && shared.parsed_message.borrow().body.is_empty();
         if shared.closes_after_response.get() || !is_input_complete {

@@ -4,9 +4,7 @@
 
 use std::task::Context;
 
-use bytes::Bytes;
-
-use super::{Connection, ConnectionState, Exchange, Turn};
+use super::{Connection, Turn};
 use crate::buffers::sizes::{MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 use crate::exchange::request_head::Framing;
 
@@ -17,23 +15,24 @@ impl Connection {
         let shared = &self.shared;
         let mut exchange = shared.exchange.borrow_mut();
         let Some(exchange) = exchange.as_mut() else { return false };
-        if exchange.reads_directly {
+        if exchange.body.reads_directly {
             return true;
         }
-        let (Framing::Length(length), Some(left)) = (exchange.framing, self.guard.remaining_body())
+        let (Framing::Length(length), Some(left)) =
+            (exchange.body.framing, self.guard.remaining_body())
         else {
             return false;
         };
         // Bytes that the guard has released but that are not dispatched yet are not counted.
-        let is_all_dispatched = exchange.body_bytes + left == length;
+        let is_all_dispatched = exchange.body.received + left == length;
         if !exchange.is_dispatched
-            || exchange.is_upgrade_undecided
+            || exchange.is_upgrade_undecided()
             || !is_all_dispatched
             || !self.read_buffer.is_empty()
         {
             return false;
         }
-        exchange.reads_directly = true;
+        exchange.body.reads_directly = true;
         true
     }
 
@@ -45,11 +44,9 @@ impl Connection {
         let shared = self.shared.clone();
         let left = self.guard.remaining_body().unwrap_or(0);
         let Some((credit, last_filled)) = shared.exchange.borrow().as_ref().map(|exchange| {
+            let body = &exchange.body;
             // A discarded body is read in small chunks, so that reading stops close to the limit.
-            (
-                if exchange.discards_body { MAX_BODY_CHUNK } else { exchange.credit },
-                exchange.last_read_filled,
-            )
+            (if body.is_discarded { MAX_BODY_CHUNK } else { body.credit }, body.last_read_filled)
         }) else {
             return Turn::Again;
         };
@@ -69,64 +66,19 @@ impl Connection {
         };
         self.guard.skip_body(count);
         if let Some(exchange) = shared.exchange.borrow_mut().as_mut() {
-            exchange.last_read_filled = count == max;
-            emit_body_chunk(&shared, exchange, chunk.into_bytes(count));
+            exchange.body.last_read_filled = count == max;
+            if !shared.receive_body(exchange, chunk.into_bytes(count)) {
+                shared.close_unread();
+            }
             if self.guard.is_complete() {
-                exchange.is_body_done = true;
+                exchange.body.is_done = true;
             }
             // A body whose rest is not wanted ends here, too.
-            if exchange.is_body_done {
+            if exchange.body.is_done {
                 shared.emit_request(exchange, &[]);
             }
         }
         self.start_exchange_deadlines();
         Turn::Again
     }
-}
-
-/// Passes a body chunk to JavaScript, or buffers it until the request is dispatched. A chunk of a
-/// discarded body is only counted.
-pub(crate) fn emit_body_chunk(shared: &ConnectionState, exchange: &mut Exchange, data: Bytes) {
-    if exchange.discards_body {
-        return discard_body_bytes(shared, exchange, data.len());
-    }
-    count_body_bytes(exchange, data.len());
-    exchange.start_discard_timer(shared);
-    if exchange.is_dispatched {
-        shared.ctx.outbox.emit(|batch| {
-            for chunk in split_chunks(data) {
-                batch.push_data(exchange.id, chunk);
-            }
-        });
-    } else {
-        exchange.buffered_len += data.len();
-        exchange.buffered_chunks.push(data);
-    }
-}
-
-/// Counts body bytes that JavaScript receives, and takes them from its credit.
-pub(crate) fn count_body_bytes(exchange: &mut Exchange, count: usize) {
-    exchange.body_bytes += count as u64;
-    exchange.credit = exchange.credit.saturating_sub(count);
-}
-
-/// Counts discarded body bytes. Over `Limits::max_discarded`, no more of the body is read and the
-/// connection closes.
-pub(crate) fn discard_body_bytes(shared: &ConnectionState, exchange: &mut Exchange, count: usize) {
-    exchange.body_bytes += count as u64;
-    exchange.discarded += count as u64;
-    if exchange.discarded > shared.limits().max_discarded {
-        // A close costs less than reading on. The response has no `Connection: close`, so the
-        // connection lingers until the client has read the response.
-        shared.closes_after_response.set(true);
-        exchange.is_body_done = true;
-    }
-}
-
-/// Splits data into chunks of at max [`WIDE_BODY_CHUNK`] bytes, the maximum of one event.
-pub(crate) fn split_chunks(mut data: Bytes) -> impl Iterator<Item = Bytes> {
-    std::iter::from_fn(move || {
-        let chunk = data.split_to(data.len().min(WIDE_BODY_CHUNK));
-        (!chunk.is_empty()).then_some(chunk)
-    })
 }

@@ -4,18 +4,17 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{ConnectionState, Exchange};
+use super::ConnectionState;
 use crate::bridge::ring::ResponseHead;
-use crate::exchange::request_head::Framing;
+use crate::exchange::response::ResponseFraming;
 use crate::exchange::response_sink::ResponseSink;
+use crate::exchange::{Completion, Exchange};
 use crate::http1::encoder::{self, HeadOptions};
 
 impl ResponseSink for ConnectionState {
     fn send_interim(&self, head: &ResponseHead<'_>) {
         self.change_exchange(|exchange| {
-            exchange.record_interim(head.status);
-            // HTTP/1.0 clients get no 1xx response (RFC 9110 section 15.2).
-            if !exchange.is_head_sent && exchange.accepts_interim {
+            if exchange.begin_interim(head.status) {
                 self.write_queue.borrow_mut().append(|out| {
                     encoder::write_interim_head(out, head.status, head.reason, head.fields);
                 });
@@ -25,10 +24,13 @@ impl ResponseSink for ConnectionState {
 
     fn send_head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
         self.change_exchange(|exchange| {
-            if std::mem::replace(&mut exchange.is_head_sent, true) {
+            let framing = ResponseFraming {
+                has_no_body: head.flags.has_no_body(),
+                is_chunked: head.flags.sends_chunks(),
+            };
+            if !exchange.begin_response(head.status, framing) {
                 return;
             }
-            exchange.awaits_continue = false;
             let ctx = &self.ctx;
             let limits = self.limits();
             let limit = limits.settings.limit_requests_per_connection;
@@ -38,14 +40,11 @@ impl ResponseSink for ConnectionState {
                 || limits.settings.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
                 || (head.flags.discards_request_body()
-                    && !exchange.is_rest_short(limits.max_discarded));
+                    && !exchange.body.is_rest_short(limits.max_discarded));
             if closes {
                 self.closes_after_response.set(true);
             }
             exchange.learn_from_fields(ctx, head.fields);
-            exchange.status = head.status;
-            exchange.has_no_body = head.flags.has_no_body();
-            exchange.is_chunked = head.flags.sends_chunks() && !exchange.has_no_body;
             // JavaScript has rendered the fields, but only the engine knows of a drain, a limit or
             // an unread body.
             let needs_rewrite = closes
@@ -57,9 +56,7 @@ impl ResponseSink for ConnectionState {
             } else {
                 Cow::Borrowed(head.fields)
             };
-            if let Some(log) = &mut exchange.log_info {
-                log.response_fields.extend_from_slice(&fields);
-            }
+            exchange.log_response_fields(&fields);
             let date = ctx.date();
             let options = HeadOptions {
                 closes,
@@ -75,21 +72,21 @@ impl ResponseSink for ConnectionState {
 
     fn send_data(&self, bytes: &[u8]) {
         self.change_exchange(|exchange| {
-            if exchange.tunnel.is_some() {
-                let count = self.inspect_tunnel_bytes(exchange, bytes);
-                self.write_queue.borrow_mut().append(|out| out.extend_from_slice(&bytes[..count]));
-                return self.close_websocket_at_boundary(exchange);
+            if exchange.is_tunnel() {
+                return self.write_tunnel(exchange, bytes, |out, len| {
+                    out.append(|out| out.extend_from_slice(&bytes[..len]));
+                });
             }
             exchange.learn_from_body(&self.ctx, bytes);
-            if !exchange.count_response_bytes(bytes.len()) {
+            if !exchange.response.write(bytes.len()) {
                 return;
             }
             self.write_queue.borrow_mut().append(|out| {
-                if exchange.is_chunked {
+                if exchange.response.is_chunked {
                     encoder::write_chunk_size(out, bytes.len());
                 }
                 out.extend_from_slice(bytes);
-                if exchange.is_chunked {
+                if exchange.response.is_chunked {
                     out.extend_from_slice(encoder::CRLF);
                 }
             });
@@ -105,19 +102,25 @@ impl ResponseSink for ConnectionState {
     }
 
     fn add_trailers(&self, fields: &[u8]) {
-        self.change_exchange(|exchange| exchange.trailers.extend_from_slice(fields));
+        self.change_exchange(|exchange| exchange.response.trailers.extend_from_slice(fields));
     }
 
     fn end(&self, discard: bool) {
         self.change_exchange(|exchange| {
-            if std::mem::replace(&mut exchange.is_response_complete, true) {
-                return;
+            let now = self.ctx.clock.now_ms();
+            match exchange.complete(discard, now, &self.limits.borrow()) {
+                Completion::Repeated => return,
+                Completion::Tunnel => {}
+                // The connection is aborted.
+                Completion::Headless => self.is_aborted.set(true),
+                Completion::Response if exchange.response.is_chunked => {
+                    let trailers = std::mem::take(&mut exchange.response.trailers);
+                    let mut out = self.write_queue.borrow_mut();
+                    out.append(|out| encoder::write_last_chunk(out, &trailers));
+                }
+                Completion::Response => {}
             }
-            if exchange.tunnel.is_none() {
-                self.complete(exchange, discard);
-            }
-            exchange.start_discard_timer(self);
-            self.set_deadline_no_later_than(exchange.discard_deadline());
+            self.set_deadline_no_later_than(exchange.body.discard_deadline());
         });
     }
 
@@ -127,9 +130,7 @@ impl ResponseSink for ConnectionState {
     }
 
     fn grant_credit(&self, bytes: u32) {
-        self.change_exchange(|exchange| {
-            exchange.credit = exchange.credit.saturating_add(bytes as usize);
-        });
+        self.change_exchange(|exchange| exchange.body.grant(bytes));
     }
 
     fn decide_upgrade(&self, taken: bool) {
@@ -137,40 +138,25 @@ impl ResponseSink for ConnectionState {
     }
 
     fn notify_when_sent(&self) {
-        self.change_exchange(|exchange| exchange.notifies_when_sent = true);
+        self.change_exchange(|exchange| exchange.response.notifies_when_sent = true);
     }
 }
 
 impl ConnectionState {
-    /// Writes the end of the response. With `discard`, the rest of the request body is dropped.
-    fn complete(&self, exchange: &mut Exchange, discard: bool) {
-        exchange.is_upgrade_undecided = false;
-        if !exchange.is_head_sent {
-            // A response without a head cannot be completed, so the connection is aborted.
-            self.is_aborted.set(true);
-        }
-        if exchange.is_chunked {
-            let trailers = std::mem::take(&mut exchange.trailers);
-            self.write_queue.borrow_mut().append(|out| encoder::write_last_chunk(out, &trailers));
-        }
-        exchange.discards_body = discard;
-    }
-
     /// Appends a response chunk without a copy. A borrowed chunk returns to JavaScript once it is
     /// sent.
     fn append_chunk(&self, bytes: Bytes, is_borrowed: bool) {
         self.change_exchange(|exchange| {
-            if exchange.tunnel.is_some() {
-                let count = self.inspect_tunnel_bytes(exchange, &bytes);
-                self.write_queue.borrow_mut().push(bytes.slice(..count));
-                return self.close_websocket_at_boundary(exchange);
+            if exchange.is_tunnel() {
+                return self
+                    .write_tunnel(exchange, &bytes, |out, len| out.push(bytes.slice(..len)));
             }
             exchange.learn_from_body(&self.ctx, &bytes);
-            if !exchange.count_response_bytes(bytes.len()) {
+            if !exchange.response.write(bytes.len()) {
                 return;
             }
             let mut out = self.write_queue.borrow_mut();
-            if exchange.is_chunked {
+            if exchange.response.is_chunked {
                 out.append(|out| encoder::write_chunk_size(out, bytes.len()));
             }
             if is_borrowed {
@@ -178,7 +164,7 @@ impl ConnectionState {
             } else {
                 out.push(bytes);
             }
-            if exchange.is_chunked {
+            if exchange.response.is_chunked {
                 out.append(|out| out.extend_from_slice(encoder::CRLF));
             }
         });
@@ -190,28 +176,5 @@ impl ConnectionState {
             change(exchange);
         }
         self.queue_wake();
-    }
-}
-
-impl Exchange {
-    /// Whether the rest of the request body is known to be at most `max` bytes. A short rest is
-    /// read, which keeps the connection open.
-    fn is_rest_short(&self, max: u64) -> bool {
-        self.is_body_done
-            || match self.framing {
-                Framing::None => true,
-                Framing::Length(length) => length.saturating_sub(self.body_bytes) <= max,
-                Framing::Chunked => max == u64::MAX,
-            }
-    }
-
-    /// Counts response body bytes if they may be written now, and returns whether they may.
-    pub(crate) fn count_response_bytes(&mut self, len: usize) -> bool {
-        let may_write =
-            self.is_head_sent && !self.is_response_complete && !self.has_no_body && len > 0;
-        if may_write {
-            self.sent_bytes += len as u64;
-        }
-        may_write
     }
 }

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::error_response::RefusalState;
 use super::socket_options::PendingSocketOptions;
-use super::{Eviction, Exchange, TableEntry};
+use super::{Eviction, TableEntry};
 use crate::bridge::event_batch::ConnectionInfo;
 use crate::bridge::ring::SocketOption;
 use crate::buffers::byte_counts::ByteCounts;
 use crate::buffers::write_queue::WriteQueue;
 use crate::exchange::request_label::RequestLabel;
+use crate::exchange::{Exchange, ExchangeEnd};
 use crate::http1::parsed_message::ParsedMessage;
 use crate::http2::Streams;
 use crate::pressure::limits::Limits;
@@ -87,9 +88,6 @@ pub(crate) struct ConnectionState {
     /// Since when the client has been late with reading its response, in milliseconds of the
     /// context's clock; `u64::MAX` if no bytes wait for it.
     pub(crate) output_stalled_since: Cell<u64>,
-    /// Since when the client has been late with sending its request body, in milliseconds of the
-    /// context's clock; `u64::MAX` if it owes none.
-    pub(crate) body_late_since: Cell<u64>,
     /// Whether the connection has been chosen for eviction.
     pub(crate) eviction: Cell<Eviction>,
     /// Who responds to a refused request, and whether the response has been written.
@@ -135,7 +133,6 @@ impl ConnectionState {
             held_bytes: Cell::new(0),
             held_since: Cell::new(0),
             output_stalled_since: Cell::new(u64::MAX),
-            body_late_since: Cell::new(u64::MAX),
             eviction: Cell::new(Eviction::None),
             refusal_state: Cell::new(RefusalState::NotRefused),
             has_unsent_response: Cell::new(false),
@@ -216,12 +213,6 @@ impl ConnectionState {
             || self.streams.get().is_some_and(|streams| !streams.is_empty())
     }
 
-    /// Withdraws the request in flight if JavaScript has not taken it yet. Returns whether the
-    /// request was withdrawn.
-    pub(crate) fn withdraw(&self) -> bool {
-        self.exchange.borrow_mut().as_mut().is_some_and(|exchange| exchange.withdraw(&self.ctx))
-    }
-
     /// Whether an exchange is in flight with nothing left to do.
     pub(crate) fn is_finished(&self) -> bool {
         self.exchange.borrow().as_ref().is_some_and(Exchange::is_finished)
@@ -231,7 +222,7 @@ impl ConnectionState {
     pub(crate) fn ends_now(&self) -> bool {
         self.closes_after_response.get()
             && self.exchange.borrow().as_ref().is_some_and(|exchange| {
-                exchange.is_response_complete && exchange.is_body_done && exchange.tunnel.is_none()
+                exchange.response.is_complete && exchange.body.is_done && !exchange.is_tunnel()
             })
     }
 
@@ -240,9 +231,9 @@ impl ConnectionState {
     pub(crate) fn closes_before_body_end(&self) -> bool {
         self.closes_after_response.get()
             && self.exchange.borrow().as_ref().is_some_and(|exchange| {
-                exchange.is_response_complete
-                    && !exchange.is_body_done
-                    && !exchange.notifies_when_sent
+                exchange.response.is_complete
+                    && !exchange.body.is_done
+                    && !exchange.response.notifies_when_sent
             })
     }
 
@@ -272,7 +263,7 @@ impl ConnectionState {
         let exchange = self.exchange.borrow();
         self.streams.get().is_none()
             && exchange.as_ref().map_or(!self.write_queue.borrow().is_empty(), |exchange| {
-                exchange.is_response_complete
+                exchange.response.is_complete
             })
     }
 
@@ -360,17 +351,10 @@ impl ConnectionState {
         self.ctx.outbox.emit(|batch| batch.push_connection(self.id, self.server_id, &info));
     }
 
-    /// Aborts the exchange in flight, if there is one. JavaScript receives an event unless it has
-    /// completed the exchange.
-    pub(crate) fn abort_exchange(&self) {
-        let Some(exchange) = self.exchange.take() else { return };
-        self.finish_accounting(&exchange);
-        if exchange.is_dispatched
-            && (!exchange.is_response_complete
-                || exchange.notifies_when_sent
-                || !exchange.is_body_done)
-        {
-            self.ctx.outbox.emit(|batch| batch.push_aborted(exchange.id));
+    /// Ends the exchange in flight, if there is one.
+    pub(crate) fn end_current_exchange(&self, end: ExchangeEnd) {
+        if let Some(mut exchange) = self.exchange.take() {
+            self.end_exchange(&mut exchange, end);
         }
     }
 }

@@ -6,9 +6,9 @@
 
 use std::os::fd::AsFd;
 
-use super::{Connection, Exchange, Turn};
+use super::{Connection, Turn};
 use crate::guard::Refusal;
-use crate::server::affinity::{Destination, MAX_SEARCHED};
+use crate::server::affinity::Destination;
 use crate::server::context::Context;
 use crate::transport::listener::{AcceptedConnection, PeerAddr};
 use crate::transport::stream::Stream;
@@ -52,27 +52,6 @@ impl Connection {
         self.awaits_preface = false;
         self.guard.start_next_message();
         self.read_buffer.push(&transfer.unread);
-    }
-}
-
-impl Exchange {
-    /// Learns the session that the response creates from the fields of its head, if it has one.
-    pub(crate) fn learn_from_fields(&self, ctx: &Context, fields: &[u8]) {
-        if self.may_create_session
-            && let Some(affinity) = &ctx.affinity
-        {
-            affinity.learn_from_fields(fields);
-        }
-    }
-
-    /// Learns the session that the response creates from a part of its body, if it has one there.
-    pub(crate) fn learn_from_body(&mut self, ctx: &Context, part: &[u8]) {
-        if self.may_create_session
-            && let Some(affinity) = &ctx.affinity
-        {
-            let is_searched = self.sent_bytes < MAX_SEARCHED;
-            self.may_create_session = is_searched && !affinity.learn_from_body(part);
-        }
     }
 }
 
