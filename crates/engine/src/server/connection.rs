@@ -11,6 +11,7 @@
 pub(crate) mod body_buffering;
 pub(crate) mod deadlines;
 pub(crate) mod dispatch;
+pub(crate) mod ending;
 pub(crate) mod error_response;
 pub(crate) mod exchange;
 pub(crate) mod health;
@@ -45,6 +46,7 @@ use crate::server::io_thread::alarms::start_clock;
 use crate::transport::stream::Stream;
 use crate::transport::transfer::Transfer;
 pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
+use ending::Ending;
 use error_response::RefusalState;
 use error_response::RepeatedError;
 pub(crate) use error_response::{is_refused_by_engine, write_application_response};
@@ -210,16 +212,17 @@ impl Connection {
         for option in self.shared.pending_socket_options.take() {
             self.stream.set_option(option);
         }
-        if self.shared.is_aborted.get() {
+        let ending = self.shared.ending.get();
+        if ending >= Ending::Aborted {
             // Like Node, send what was written before the abort, as far as the socket accepts it.
             let _ = self.send(cx);
-            if self.shared.aborts_with_reset.get() {
+            if ending == Ending::Reset {
                 self.stream.reset_on_close();
             }
             return Poll::Ready(TaskEnd::Closed);
         }
         let may_write = matches!(self.phase, Phase::Serving | Phase::Refused(_));
-        if self.shared.closes_after_write.take() && may_write {
+        if ending == Ending::AfterWrite && may_write {
             self.begin_flush();
         }
         if let Eviction::Pending(shortage) = self.shared.eviction.get() {

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::ending::Ending;
 use super::exchange::split_chunks;
 use super::{Connection, ConnectionState};
 use crate::bridge::event_batch::RequestBody;
@@ -60,7 +61,9 @@ impl Connection {
                 let dropped = exchange.body.drop_bytes(received.len(), max);
                 received.consume(received.len());
                 if dropped == Received::TooManyDropped {
-                    shared.close_unread();
+                    // The response has no `Connection: close`, so the connection lingers until the
+                    // client has read it.
+                    shared.ending.set(Ending::AfterResponse);
                 }
             } else if exchange.body.credit == 0 {
                 break;
@@ -91,13 +94,6 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// Closes the connection after the response, because too much of the request body has been
-    /// dropped. The response has no `Connection: close`, so the connection lingers until the client
-    /// has read it.
-    pub(crate) fn close_unread(&self) {
-        self.closes_after_response.set(true);
-    }
-
     /// Emits the request with the body bytes received so far; after that, emits the end of the
     /// body. At the first call, `ctx.scratch.parsed_head` must still be the head of this request,
     /// unless [`Self::save_head`] has copied it.

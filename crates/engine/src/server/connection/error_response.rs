@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::ending::Ending;
 use super::{Connection, ConnectionState, Phase, TableEntry, Turn};
 use crate::bridge::ring::HeadFlags;
 use crate::bridge::wire::head_flag::{CLOSE, CONNECTION, DATE, LENGTH};
@@ -130,7 +131,7 @@ impl ConnectionState {
     /// closes after the response.
     pub(crate) fn refuse(&self, refusal: Refusal, fault: &PartialRequest) {
         self.count_refusal(refusal);
-        self.closes_after_response.set(true);
+        self.ending.set(Ending::AfterResponse);
         match self.exchange.borrow_mut().as_mut() {
             Some(exchange) => {
                 exchange.refuse(self.status_of(refusal), || self.write_refusal(refusal, fault));

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::ending::Ending;
 use super::memory_use::waiting_progress;
 use super::{Connection, ConnectionPermit, ConnectionState};
 use crate::buffers::byte_counts::ByteCounts;
@@ -210,7 +211,7 @@ impl Connection {
             && !self.has_input_ended
             && !shared.is_busy()
             && !shared.is_wake_queued.get()
-            && !shared.closes_after_response.get()
+            && !shared.ending.closes()
             && shared.parsed_message.borrow().body.is_empty()
     }
 }
@@ -220,8 +221,8 @@ pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
     let mut connections = ctx.tables.connections.borrow_mut();
     match connections.find(id) {
         None => {}
-        Some(TableEntry::Serving(shared)) if reset => shared.abort_with_reset(),
-        Some(TableEntry::Serving(shared)) => shared.abort_socket(),
+        Some(TableEntry::Serving(shared)) if reset => shared.close(Ending::Reset),
+        Some(TableEntry::Serving(shared)) => shared.close(Ending::Aborted),
         Some(TableEntry::Idle(idle)) => {
             if reset {
                 stream::reset_on_close(&idle.descriptor);
@@ -241,7 +242,7 @@ pub(crate) fn close_connection(ctx: &Context, id: u32) {
     if let Some(TableEntry::Serving(shared)) = ctx.tables.connections.borrow().find(id)
         && shared.has_complete_response()
     {
-        return shared.close_after_write();
+        return shared.close(Ending::AfterWrite);
     }
     abort_connection(ctx, id, false);
 }

@@ -57,7 +57,7 @@ impl Connection {
         }
         let is_undispatched =
             shared.exchange.borrow().as_ref().is_none_or(|exchange| !exchange.is_dispatched);
-        if is_undispatched && has_no_output && !shared.closes_after_response.get() {
+        if is_undispatched && has_no_output && !shared.ending.closes() {
             return self.refuse(Refusal::Overloaded);
         }
         self.stream.reset_on_close();
@@ -69,7 +69,7 @@ impl ConnectionState {
     /// Returns how long the connection has waited, unless a request is in flight or bytes are
     /// unsent.
     pub fn waiting_progress(&self) -> Option<Progress> {
-        if self.is_busy() || self.is_aborted.get() || self.is_evicted() {
+        if self.is_busy() || self.ending.is_aborted() || self.is_evicted() {
             return None;
         }
         let awaits_head = self.requests.get() == 0 || self.held_bytes() > 0;

@@ -260,7 +260,7 @@ impl Connection {
         shared.end_exchange(&mut exchange, ExchangeEnd::Complete);
         let is_input_complete =
             self.guard.is_complete() && shared.parsed_message.borrow().body.is_empty();
-        if shared.closes_after_response.get() || !is_input_complete {
+        if shared.ending.closes() || !is_input_complete {
             self.is_client_done =
                 is_input_complete && !exchange.allows_keep_alive && self.read_buffer.is_empty();
             return Turn::Flush;

@@ -4,6 +4,7 @@
 
 use std::task::Context;
 
+use super::ending::Ending;
 use super::{Connection, Turn};
 use crate::buffers::sizes::{MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 use crate::exchange::request_head::Framing;
@@ -68,7 +69,7 @@ impl Connection {
         if let Some(exchange) = shared.exchange.borrow_mut().as_mut() {
             exchange.body.last_read_filled = count == max;
             if !shared.receive_body(exchange, chunk.into_bytes(count)) {
-                shared.close_unread();
+                shared.ending.set(Ending::AfterResponse);
             }
             if self.guard.is_complete() {
                 exchange.body.is_done = true;

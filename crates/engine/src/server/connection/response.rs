@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::ConnectionState;
+use super::ending::Ending;
 use crate::bridge::ring::ResponseHead;
 use crate::exchange::response::ResponseFraming;
 use crate::exchange::response_sink::ResponseSink;
@@ -42,7 +43,7 @@ impl ResponseSink for ConnectionState {
                 || (head.flags.discards_request_body()
                     && !exchange.body.is_rest_short(limits.max_discarded));
             if closes {
-                self.closes_after_response.set(true);
+                self.ending.set(Ending::AfterResponse);
             }
             exchange.learn_from_fields(ctx, head.fields);
             // JavaScript has rendered the fields, but only the engine knows of a drain, a limit or
@@ -112,7 +113,7 @@ impl ResponseSink for ConnectionState {
                 Completion::Repeated => return,
                 Completion::Tunnel => {}
                 // The connection is aborted.
-                Completion::Headless => self.is_aborted.set(true),
+                Completion::Headless => self.ending.set(Ending::Aborted),
                 Completion::Response if exchange.response.is_chunked => {
                     let trailers = std::mem::take(&mut exchange.response.trailers);
                     let mut out = self.write_queue.borrow_mut();
@@ -125,8 +126,7 @@ impl ResponseSink for ConnectionState {
     }
 
     fn abort(&self) {
-        self.is_aborted.set(true);
-        self.queue_wake();
+        self.close(Ending::Aborted);
     }
 
     fn grant_credit(&self, bytes: u32) {

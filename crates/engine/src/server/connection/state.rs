@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use super::ending::{Ending, EndingCell};
 use super::error_response::RefusalState;
 use super::socket_options::PendingSocketOptions;
 use super::{Eviction, TableEntry};
@@ -46,16 +47,8 @@ pub(crate) struct ConnectionState {
     pub(crate) is_announced: Cell<bool>,
     /// Whether the connection is already in [`Context::to_wake`].
     pub(crate) is_wake_queued: Cell<bool>,
-    /// Whether the connection closes after the response in flight.
-    pub(crate) closes_after_response: Cell<bool>,
-    /// Whether the task must drop the connection in its next turn. It sends only what the socket
-    /// accepts at once.
-    pub(crate) is_aborted: Cell<bool>,
-    /// Whether the connection closes after the bytes written so far, because the application ended
-    /// the socket.
-    pub(crate) closes_after_write: Cell<bool>,
-    /// Whether an abort resets the TCP connection (RST) instead of closing it.
-    pub(crate) aborts_with_reset: Cell<bool>,
+    /// How the connection ends.
+    pub(crate) ending: EndingCell,
     /// Socket options that the application set and the connection's task has not applied yet.
     pub(crate) pending_socket_options: PendingSocketOptions,
     /// Earliest deadline of the connection, in milliseconds of the context's clock; `u64::MAX` for
@@ -115,10 +108,7 @@ impl ConnectionState {
             exchange: RefCell::default(),
             is_announced: Cell::new(false),
             is_wake_queued: Cell::new(false),
-            closes_after_response: Cell::new(false),
-            is_aborted: Cell::new(false),
-            closes_after_write: Cell::new(false),
-            aborts_with_reset: Cell::new(false),
+            ending: EndingCell::default(),
             pending_socket_options: PendingSocketOptions::default(),
             deadline: Cell::new(u64::MAX),
             is_deadline_due: Cell::new(false),
@@ -220,7 +210,7 @@ impl ConnectionState {
 
     /// Whether the connection closes once the write queue is empty.
     pub(crate) fn ends_now(&self) -> bool {
-        self.closes_after_response.get()
+        self.ending.closes()
             && self.exchange.borrow().as_ref().is_some_and(|exchange| {
                 exchange.response.is_complete && exchange.body.is_done && !exchange.is_tunnel()
             })
@@ -229,7 +219,7 @@ impl ConnectionState {
     /// Whether the response is complete and closes the connection while the request body is still
     /// arriving. The rest of the body is not read then, as in Node.
     pub(crate) fn closes_before_body_end(&self) -> bool {
-        self.closes_after_response.get()
+        self.ending.closes()
             && self.exchange.borrow().as_ref().is_some_and(|exchange| {
                 exchange.response.is_complete
                     && !exchange.body.is_done
@@ -246,16 +236,10 @@ impl ConnectionState {
         exchange.as_ref().and_then(Exchange::in_flight).into_iter().collect()
     }
 
-    /// Aborts the connection with an ordinary close (FIN).
-    pub fn abort_socket(&self) {
-        self.is_aborted.set(true);
+    /// Closes the connection like this, in the next turn of its task.
+    pub fn close(&self, ending: Ending) {
+        self.ending.set(ending);
         self.queue_wake();
-    }
-
-    /// Aborts the connection with a TCP reset (RST).
-    pub fn abort_with_reset(&self) {
-        self.aborts_with_reset.set(true);
-        self.abort_socket();
     }
 
     /// Whether a complete HTTP/1 response may still be unsent. Always false for HTTP/2.
@@ -265,13 +249,6 @@ impl ConnectionState {
             && exchange.as_ref().map_or(!self.write_queue.borrow().is_empty(), |exchange| {
                 exchange.response.is_complete
             })
-    }
-
-    /// Closes the connection after the bytes written so far.
-    pub(crate) fn close_after_write(&self) {
-        self.closes_after_response.set(true);
-        self.closes_after_write.set(true);
-        self.queue_wake();
     }
 
     /// Stores a socket option, which the connection's task applies in its next turn.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use super::ending::Ending;
 use super::{Connection, ConnectionState, Turn};
 use crate::buffers::write_queue::WriteQueue;
 use crate::exchange::Exchange;
@@ -18,7 +19,7 @@ impl ConnectionState {
     /// request is served as an ordinary one.
     pub(crate) fn decide_upgrade(&self, exchange: &mut Exchange, taken: bool) {
         if self.begin_tunnel(exchange, taken, true) {
-            self.closes_after_response.set(true);
+            self.ending.set(Ending::AfterResponse);
             self.wait_ends_at.set(u64::MAX);
         }
     }
