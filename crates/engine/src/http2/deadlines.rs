@@ -83,7 +83,7 @@ impl ConnectionState {
             limits.settings.keepalive + limits.keepalive_grace
         };
         self.start_wait(idle);
-        self.set_deadline_at(self.wait_ends_at.get().min(header_block_deadline));
+        self.set_deadline_at(self.timer.wait_ends_at.get().min(header_block_deadline));
     }
 }
 
@@ -95,7 +95,7 @@ impl Connection {
             Err(turn) => return turn,
         };
         let shared = self.shared.clone();
-        if session.is_handshaking() && shared.wait_ends_at.get() <= now {
+        if session.is_handshaking() && shared.timer.wait_ends_at.get() <= now {
             return Some(Turn::Close);
         }
         let streams = session.streams.clone();
@@ -114,7 +114,7 @@ impl Connection {
         if session.header_block_deadline <= now {
             // RFC 9113 section 10.5: the header block has not ended in time.
             session.abort(Reason::ENHANCE_YOUR_CALM);
-        } else if streams.is_empty() && shared.wait_ends_at.get() <= now {
+        } else if streams.is_empty() && shared.timer.wait_ends_at.get() <= now {
             if session.is_draining() {
                 session.abort(Reason::NO_ERROR);
             } else {
@@ -130,7 +130,7 @@ impl Connection {
         let shared = &self.shared;
         let streams = session.streams.all();
         let next = if streams.is_empty() {
-            shared.wait_ends_at.get()
+            shared.timer.wait_ends_at.get()
         } else {
             let first = streams.iter().map(Rc::as_ref).map(StreamExchange::deadline).min();
             first.unwrap_or(u64::MAX).min(now + STREAM_CHECK_INTERVAL_MS)

@@ -110,7 +110,7 @@ impl Connection {
         if matches!(self.send(cx), Poll::Ready(Err(_))) {
             return Turn::Close;
         }
-        if shared.is_deadline_due.get()
+        if shared.timer.is_due.get()
             && let Some(turn) = self.on_http2_deadline(session)
         {
             return turn;
@@ -219,7 +219,7 @@ impl Connection {
         } else if session.header_block_deadline == u64::MAX {
             session.header_block_deadline =
                 shared.ctx.clock.deadline(limits.settings.header_timeout);
-            shared.set_deadline_at(session.header_block_deadline.min(shared.deadline.get()));
+            shared.set_deadline_at(session.header_block_deadline.min(shared.timer.deadline.get()));
         }
     }
 
@@ -389,7 +389,7 @@ impl Connection {
         }
         session.refuse_waiting();
         session.streams.update_stalled(now);
-        shared.eviction.set(Eviction::None);
+        shared.footprint.eviction.set(Eviction::None);
     }
 }
 

@@ -181,7 +181,7 @@ impl Connection {
         }
         let total_sent = shared.write_queue.borrow().total_sent();
         let release_at = shared.ctx.clock.deadline(IDLE_RELEASE_DELAY);
-        shared.set_deadline_at(shared.wait_ends_at.get().min(release_at));
+        shared.set_deadline_at(shared.timer.wait_ends_at.get().min(release_at));
         let mut connection = Self {
             shared,
             permit,
@@ -225,7 +225,7 @@ impl Connection {
         if ending == Ending::AfterWrite && may_write {
             self.begin_flush();
         }
-        if let Eviction::Pending(shortage) = self.shared.eviction.get() {
+        if let Eviction::Pending(shortage) = self.shared.footprint.eviction.get() {
             match self.carry_out_eviction(shortage) {
                 Turn::Close => return Poll::Ready(TaskEnd::Closed),
                 Turn::Flush => self.begin_flush(),
@@ -322,7 +322,7 @@ impl Connection {
         if is_left_to_application {
             self.shared.refusal_state.set(RefusalState::AwaitsApplication);
             self.shared.start_wait(self.shared.limits().settings.header_timeout);
-            self.shared.set_deadline_at(self.shared.wait_ends_at.get());
+            self.shared.set_deadline_at(self.shared.timer.wait_ends_at.get());
             self.phase = Phase::Refused(RepeatedError::new(refusal));
         } else if self.is_invalid_preface(refusal, &fault) {
             self.shared.refusal_state.set(RefusalState::ClosedSilently);

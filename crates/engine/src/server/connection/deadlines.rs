@@ -14,9 +14,9 @@ impl Connection {
     /// an error if none has passed, or the step that closes the connection if the client reads too
     /// slowly.
     pub(crate) fn take_expired_deadline(&mut self) -> Result<u64, Option<Turn>> {
-        self.shared.is_deadline_due.set(false);
+        self.shared.timer.is_due.set(false);
         let now = self.shared.ctx.clock.now_ms();
-        if self.shared.deadline.get() > now {
+        if self.shared.timer.deadline.get() > now {
             return Err(None);
         }
         if self.is_reader_too_slow(now) {
@@ -70,7 +70,7 @@ impl Connection {
     /// read. The client must also close after its WebSocket was closed or its upgrade was refused.
     pub(crate) fn handle_tunnel_deadline(&mut self) -> Option<Turn> {
         let shared = self.shared.clone();
-        shared.is_deadline_due.set(false);
+        shared.timer.is_due.set(false);
         let now = shared.ctx.clock.now_ms();
         if self.is_reader_too_slow(now) {
             self.stream.reset_on_close();
@@ -86,7 +86,7 @@ impl Connection {
 
     /// Returns the earliest deadline of a tunnel, except that of reading.
     fn tunnel_deadline(&self) -> u64 {
-        self.shared.wait_ends_at.get().min(self.exchange_deadline())
+        self.shared.timer.wait_ends_at.get().min(self.exchange_deadline())
     }
 
     /// Registers the earliest deadline of a tunnel with the timer wheel.
@@ -102,13 +102,14 @@ impl Connection {
                 // The client may be late with reading, which the response clock measures.
                 shared.start_wait(shared.limits().settings.header_timeout);
             }
-            return (shared.wait_ends_at.get() <= now).then(|| self.refuse(Refusal::HeadTimeout));
+            return (shared.timer.wait_ends_at.get() <= now)
+                .then(|| self.refuse(Refusal::HeadTimeout));
         }
         if !shared.write_queue.borrow().is_empty() {
             // The client is still reading its last response.
             shared.start_wait(shared.limits().settings.keepalive);
         }
-        if shared.wait_ends_at.get() <= now {
+        if shared.timer.wait_ends_at.get() <= now {
             // As in Node, a client that has sent nothing since the accept gets a response.
             let is_refused = shared.limits().node_compatible
                 && shared.requests.get() == 0
@@ -135,7 +136,7 @@ impl Connection {
     /// Registers the deadline of the next request, or of the rest of its head, with the timer
     /// wheel.
     fn register_head_deadline(&self) {
-        let until = self.shared.wait_ends_at.get();
+        let until = self.shared.timer.wait_ends_at.get();
         self.shared
             .set_deadline_at(until.min(self.output_deadline(self.shared.ctx.clock.now_ms())));
     }
@@ -148,9 +149,9 @@ impl Connection {
             let check = if is_paused { now + PROGRESS_CHECK_INTERVAL_MS } else { u64::MAX };
             self.exchange_deadline().min(check)
         } else if self.has_partial_head() || self.has_freed_buffers {
-            shared.wait_ends_at.get()
+            shared.timer.wait_ends_at.get()
         } else {
-            shared.wait_ends_at.get().min(now + IDLE_RELEASE_DELAY.as_millis() as u64)
+            shared.timer.wait_ends_at.get().min(now + IDLE_RELEASE_DELAY.as_millis() as u64)
         };
         shared.set_deadline_at(next.min(self.output_deadline(now)));
     }
@@ -259,7 +260,7 @@ impl Connection {
         }
         let now = self.shared.ctx.clock.now_ms();
         self.response_rate.start(now, self.response_rate_bounds());
-        self.shared.output_stalled_since.set(now);
+        self.shared.footprint.output_stalled_since.set(now);
         self.shared.set_deadline_no_later_than(self.output_deadline(now));
     }
 
@@ -269,7 +270,7 @@ impl Connection {
             return;
         }
         self.response_rate.stop();
-        self.shared.output_stalled_since.set(u64::MAX);
+        self.shared.footprint.output_stalled_since.set(u64::MAX);
         let is_serving = matches!(self.phase, Phase::Serving);
         if is_serving && self.shared.exchange.borrow().is_none() && self.read_buffer.is_empty() {
             self.await_next_request();
@@ -288,7 +289,7 @@ impl Connection {
         if acknowledged > self.last_acknowledged {
             self.response_rate.record_bytes(now, acknowledged - self.last_acknowledged, bounds);
             self.last_acknowledged = acknowledged;
-            self.shared.output_stalled_since.set(self.response_rate.late_since(bounds));
+            self.shared.footprint.output_stalled_since.set(self.response_rate.late_since(bounds));
         }
         self.response_rate.deadline(bounds) <= now
     }

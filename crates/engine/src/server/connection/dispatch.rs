@@ -22,12 +22,13 @@ impl Connection {
         shared.emit_connection(&self.stream);
         let ctx = &shared.ctx;
         let head = ctx.scratch.parsed_head.borrow();
-        let others = ctx.tables.in_flight() - usize::from(shared.has_unsent_response.get());
+        let others =
+            ctx.tables.in_flight() - usize::from(shared.footprint.has_unsent_response.get());
         if !admit_request(ctx, others, &head) {
             return Err(Refusal::Overloaded);
         }
         let version: &[u8] = if head.minor_version == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
-        shared.deadline.set(u64::MAX);
+        shared.timer.deadline.set(u64::MAX);
         shared.requests.set(shared.requests.get().saturating_add(1));
         let message = shared.parsed_message.borrow();
         let mut exchange = shared.new_exchange(&head, &message.head, version);

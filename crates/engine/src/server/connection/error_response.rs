@@ -95,7 +95,7 @@ impl Connection {
         if matches!(self.send(cx), Poll::Ready(Err(_))) {
             return Turn::Close;
         }
-        let is_timed_out = shared.wait_ends_at.get() <= shared.ctx.clock.now_ms();
+        let is_timed_out = shared.timer.wait_ends_at.get() <= shared.ctx.clock.now_ms();
         if is_timed_out || shared.refusal_state.get() == RefusalState::RespondedByApplication {
             return Turn::Flush;
         }

@@ -141,11 +141,11 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> 
     shared.requests.set(requests);
     shared.received.set(counts.received);
     shared.write_queue.borrow_mut().set_total_sent(counts.written);
-    shared.is_announced.set(is_announced);
-    shared.wait_ends_at.set(wait_ends_at);
+    shared.client.is_announced.set(is_announced);
+    shared.timer.wait_ends_at.set(wait_ends_at);
     if let Some((client, local)) = proxied.map(|both| *both) {
-        shared.peer.set(client);
-        shared.proxied_local.set(Some(local));
+        shared.client.peer.set(client);
+        shared.client.proxied_local.set(Some(local));
     }
     let stream = Stream::Plain(descriptor.into_socket(matches!(peer, PeerAddr::Ip(_))));
     let connection = Connection::resumed(shared.clone(), permit, stream, is_past_proxy_header);
@@ -187,11 +187,15 @@ pub(crate) fn make_idle(connection: Connection) {
         permit,
         descriptor,
         limits: shared.limits(),
-        proxied: shared.proxied_local.get().map(|local| Box::new((shared.peer.get(), local))),
-        wait_ends_at: shared.wait_ends_at.get(),
+        proxied: shared
+            .client
+            .proxied_local
+            .get()
+            .map(|local| Box::new((shared.client.peer.get(), local))),
+        wait_ends_at: shared.timer.wait_ends_at.get(),
         requests: shared.requests.get(),
         counts: shared.byte_counts(),
-        is_announced: shared.is_announced.get(),
+        is_announced: shared.client.is_announced.get(),
         is_past_proxy_header: !guard.is_awaiting_proxy_header(),
     };
     shared.set_deadline_at(idle.wait_ends_at);
@@ -260,7 +264,7 @@ pub(crate) fn abort_connections(ctx: &Context, which: impl Fn(&TableEntry) -> bo
 /// Removes a closed connection from the table. JavaScript receives an event if it has received the
 /// connection.
 pub(crate) fn remove_closed(ctx: &Context, shared: &ConnectionState) {
-    if shared.is_announced.get() {
+    if shared.client.is_announced.get() {
         emit_closed(ctx, shared.id, shared.byte_counts());
     }
     let removed = ctx.tables.connections.borrow_mut().remove(shared.id);

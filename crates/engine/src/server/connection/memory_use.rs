@@ -1,6 +1,8 @@
 //! What a connection holds between two turns of its task, memory and a request slot, and how an
 //! eviction takes it away.
 
+use std::cell::Cell;
+
 use super::{Connection, ConnectionState, Turn};
 use crate::guard::Refusal;
 use crate::pressure::eviction::{Progress, Shortage, has_stalled};
@@ -15,6 +17,35 @@ pub(crate) enum Eviction {
     Pending(Shortage),
     /// The connection is closing.
     CarriedOut,
+}
+
+/// What a connection holds between two turns of its task. Times are milliseconds of the context's
+/// clock.
+pub(crate) struct Footprint {
+    /// Bytes that the connection holds; see [`crate::pressure::memory`].
+    held_bytes: Cell<usize>,
+    /// When the connection last began to hold bytes.
+    held_since: Cell<u64>,
+    /// Since when the client has been late with reading its response; `u64::MAX` if no bytes wait
+    /// for it.
+    pub(crate) output_stalled_since: Cell<u64>,
+    /// Whether the connection has been chosen for eviction.
+    pub(crate) eviction: Cell<Eviction>,
+    /// Whether the write queue holds a complete response after its exchange has finished. Such a
+    /// response counts as a request in flight.
+    pub(crate) has_unsent_response: Cell<bool>,
+}
+
+impl Default for Footprint {
+    fn default() -> Self {
+        Self {
+            held_bytes: Cell::new(0),
+            held_since: Cell::new(0),
+            output_stalled_since: Cell::new(u64::MAX),
+            eviction: Cell::new(Eviction::None),
+            has_unsent_response: Cell::new(false),
+        }
+    }
 }
 
 impl Connection {
@@ -42,7 +73,7 @@ impl Connection {
     /// are evicted.
     pub(crate) fn carry_out_eviction(&mut self, shortage: Shortage) -> Turn {
         let shared = &self.shared;
-        shared.eviction.set(Eviction::CarriedOut);
+        shared.footprint.eviction.set(Eviction::CarriedOut);
         if shortage == Shortage::Descriptors {
             return Turn::Close;
         }
@@ -73,18 +104,18 @@ impl ConnectionState {
             return None;
         }
         let awaits_head = self.requests.get() == 0 || self.held_bytes() > 0;
-        Some(waiting_progress(self.wait_ends_at.get(), awaits_head, &self.limits()))
+        Some(waiting_progress(self.timer.wait_ends_at.get(), awaits_head, &self.limits()))
     }
 
     /// Returns the bytes that the connection held at the end of its last turn.
     pub fn held_bytes(&self) -> usize {
-        self.held_bytes.get()
+        self.footprint.held_bytes.get()
     }
 
     /// Returns when the connection last began to hold bytes, in milliseconds of the context's
     /// clock.
     pub fn held_since(&self) -> u64 {
-        self.held_since.get()
+        self.footprint.held_since.get()
     }
 
     /// Returns the time of the client's last progress, in milliseconds of the context's clock: with
@@ -92,7 +123,7 @@ impl ConnectionState {
     /// nothing is expected of the client. The value is that of the last check.
     pub fn stalled_since(&self) -> u64 {
         let streams = self.streams.get().map_or(u64::MAX, |streams| streams.lagging_since());
-        self.output_stalled_since.get().min(self.body_late_since()).min(streams)
+        self.footprint.output_stalled_since.get().min(self.body_late_since()).min(streams)
     }
 
     /// Returns since when the client has been late with a request body, unless the response has
@@ -106,23 +137,23 @@ impl ConnectionState {
 
     /// Whether the connection has been chosen for eviction.
     pub fn is_evicted(&self) -> bool {
-        self.eviction.get() != Eviction::None
+        self.footprint.eviction.get() != Eviction::None
     }
 
     /// Evicts the connection, in the next turn of its task.
     pub fn evict(&self, shortage: Shortage) {
-        self.eviction.set(Eviction::Pending(shortage));
+        self.footprint.eviction.set(Eviction::Pending(shortage));
         self.wake();
     }
 
     /// Sets the bytes that the connection holds, also in the sum of the I/O thread.
     pub(crate) fn set_held_bytes(&self, now: usize) {
-        let before = self.held_bytes.replace(now);
+        let before = self.footprint.held_bytes.replace(now);
         if before == now {
             return;
         }
         if before == 0 {
-            self.held_since.set(self.ctx.clock.now_ms());
+            self.footprint.held_since.set(self.ctx.clock.now_ms());
         }
         let handoff = &self.ctx.handoff;
         let memory = &self.ctx.pressure.memory;
@@ -134,7 +165,7 @@ impl ConnectionState {
     /// Sets whether the connection has a complete response that the client has not read. Such a
     /// response counts as a request in flight.
     pub(crate) fn set_unsent_response(&self, is_unsent: bool) {
-        if self.has_unsent_response.replace(is_unsent) == is_unsent {
+        if self.footprint.has_unsent_response.replace(is_unsent) == is_unsent {
             return;
         }
         let (ctx, slot) = (&self.ctx, &self.ctx.handoff.slot);

@@ -97,14 +97,14 @@ impl Connection {
         self.phase = Phase::Lingering;
         let shared = &self.shared;
         shared.start_wait(shared.limits().settings.linger_timeout);
-        shared.set_deadline_at(shared.wait_ends_at.get());
+        shared.set_deadline_at(shared.timer.wait_ends_at.get());
         Turn::Again
     }
 
     /// Waits until the socket accepts more, or closes the connection if the client reads too
     /// slowly.
     fn await_flush(&mut self) -> Turn {
-        if self.shared.is_deadline_due.replace(false) {
+        if self.shared.timer.is_due.replace(false) {
             if self.is_reader_too_slow(self.shared.ctx.clock.now_ms()) {
                 self.stream.reset_on_close();
                 return Turn::Close;
@@ -118,7 +118,7 @@ impl Connection {
     /// number of bytes.
     pub(crate) fn linger(&mut self, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
-        if shared.wait_ends_at.get() <= shared.ctx.clock.now_ms() {
+        if shared.timer.wait_ends_at.get() <= shared.ctx.clock.now_ms() {
             return Turn::Close;
         }
         let mut scratch = shared.ctx.scratch.read.borrow_mut();
@@ -151,9 +151,9 @@ impl ConnectionState {
                 .ctx
                 .clock
                 .deadline(self.ctx.lifecycle.idle_drain.get())
-                .min(self.wait_ends_at.get());
-            self.wait_ends_at.set(soon);
-            self.set_deadline_at(self.deadline.get().min(soon));
+                .min(self.timer.wait_ends_at.get());
+            self.timer.wait_ends_at.set(soon);
+            self.set_deadline_at(self.timer.deadline.get().min(soon));
         }
     }
 }

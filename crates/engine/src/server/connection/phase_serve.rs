@@ -25,7 +25,7 @@ impl Connection {
             Poll::Ready(Ok(())) => self.notify_sent(),
             Poll::Pending => {}
         }
-        if shared.is_deadline_due.get()
+        if shared.timer.is_due.get()
             && let Some(turn) = self.handle_deadline()
         {
             return turn;
@@ -204,7 +204,7 @@ impl Connection {
                         && !std::mem::take(&mut self.is_transferred)
                         && !self.stream.is_secure()
                     {
-                        let peer = shared.peer.get();
+                        let peer = shared.client.peer.get();
                         self.destination = affinity.destination_of(&head, &message.head, peer);
                     }
                     // The bytes after an upgrade request are a body only if JavaScript declines the

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use super::TableEntry;
 use super::ending::{Ending, EndingCell};
 use super::error_response::RefusalState;
+use super::memory_use::Footprint;
 use super::socket_options::PendingSocketOptions;
-use super::{Eviction, TableEntry};
 use crate::bridge::event_batch::ConnectionInfo;
 use crate::bridge::ring::SocketOption;
 use crate::buffers::byte_counts::ByteCounts;
@@ -43,22 +44,14 @@ pub(crate) struct ConnectionState {
     pub(crate) write_queue: RefCell<WriteQueue>,
     /// The HTTP/1 request in flight and its response; `None` between requests and for HTTP/2.
     pub(crate) exchange: RefCell<Option<Exchange>>,
-    /// Whether the connection's `CONNECTION` event has been emitted to JavaScript.
-    pub(crate) is_announced: Cell<bool>,
     /// Whether the connection is already in [`Context::to_wake`].
     pub(crate) is_wake_queued: Cell<bool>,
     /// How the connection ends.
     pub(crate) ending: EndingCell,
     /// Socket options that the application set and the connection's task has not applied yet.
     pub(crate) pending_socket_options: PendingSocketOptions,
-    /// Earliest deadline of the connection, in milliseconds of the context's clock; `u64::MAX` for
-    /// none.
-    pub(crate) deadline: Cell<u64>,
-    /// Whether `deadline` has passed and the task has not handled it yet.
-    pub(crate) is_deadline_due: Cell<bool>,
-    /// End of the current wait, in milliseconds of the context's clock. The connection waits for a
-    /// request, for the rest of a head, or for the client's close.
-    pub(crate) wait_ends_at: Cell<u64>,
+    /// When the task must look at the connection.
+    pub(crate) timer: ConnectionTimer,
     /// Number of requests received so far; `limit_requests_per_connection` bounds it.
     pub(crate) requests: Cell<u32>,
     /// Bytes that have been read from the socket.
@@ -67,31 +60,48 @@ pub(crate) struct ConnectionState {
     pub(crate) exchange_count: Cell<u32>,
     /// Bytes received after the head of an upgrade request, kept until the request is dispatched.
     pub(crate) upgrade_bytes: Cell<Option<Box<[u8]>>>,
+    /// The client, as JavaScript and the logs see it.
+    pub(crate) client: ClientInfo,
+    /// What the connection holds between two turns of its task.
+    pub(crate) footprint: Footprint,
+    /// Who responds to a refused request, and whether the response has been written.
+    pub(crate) refusal_state: Cell<RefusalState>,
+    /// The streams of an HTTP/2 connection; empty for HTTP/1.
+    pub(crate) streams: OnceCell<Rc<Streams>>,
+    /// Reference to this state itself, from which [`Context::to_wake`] gets one.
+    pub(crate) weak_self: Weak<ConnectionState>,
+}
+
+/// When the task of a connection must look at it, in milliseconds of the context's clock.
+pub(crate) struct ConnectionTimer {
+    /// Earliest deadline of the connection; `u64::MAX` for none.
+    pub(crate) deadline: Cell<u64>,
+    /// Whether `deadline` has passed and the task has not handled it yet.
+    pub(crate) is_due: Cell<bool>,
+    /// End of the current wait: for a request, for the rest of a head, or for the client's close.
+    pub(crate) wait_ends_at: Cell<u64>,
+}
+
+/// The client of a connection, as JavaScript and the logs see it.
+pub(crate) struct ClientInfo {
     /// Address of the client: the peer, or the source address of a PROXY protocol header.
     pub(crate) peer: Cell<PeerAddr>,
     /// Destination address of a PROXY protocol header.
     pub(crate) proxied_local: Cell<Option<SocketAddr>>,
     /// The client's address as text, created on first use; empty for a unix socket.
-    pub(crate) remote: OnceCell<String>,
-    /// Bytes that the connection holds between two turns of its task; see
-    /// [`crate::pressure::memory`].
-    pub(crate) held_bytes: Cell<usize>,
-    /// When the connection last began to hold bytes, in milliseconds of the context's clock.
-    pub(crate) held_since: Cell<u64>,
-    /// Since when the client has been late with reading its response, in milliseconds of the
-    /// context's clock; `u64::MAX` if no bytes wait for it.
-    pub(crate) output_stalled_since: Cell<u64>,
-    /// Whether the connection has been chosen for eviction.
-    pub(crate) eviction: Cell<Eviction>,
-    /// Who responds to a refused request, and whether the response has been written.
-    pub(crate) refusal_state: Cell<RefusalState>,
-    /// Whether `write_queue` holds a complete response after its exchange has finished. Such a
-    /// response counts as a request in flight.
-    pub(crate) has_unsent_response: Cell<bool>,
-    /// The streams of an HTTP/2 connection; empty for HTTP/1.
-    pub(crate) streams: OnceCell<Rc<Streams>>,
-    /// Reference to this state itself, from which [`Context::to_wake`] gets one.
-    pub(crate) weak_self: Weak<ConnectionState>,
+    remote: OnceCell<String>,
+    /// Whether the connection's `CONNECTION` event has been emitted to JavaScript.
+    pub(crate) is_announced: Cell<bool>,
+}
+
+impl Default for ConnectionTimer {
+    fn default() -> Self {
+        Self {
+            deadline: Cell::new(u64::MAX),
+            is_due: Cell::new(false),
+            wait_ends_at: Cell::new(u64::MAX),
+        }
+    }
 }
 
 impl ConnectionState {
@@ -106,26 +116,22 @@ impl ConnectionState {
             parsed_message: RefCell::default(),
             write_queue: RefCell::default(),
             exchange: RefCell::default(),
-            is_announced: Cell::new(false),
             is_wake_queued: Cell::new(false),
             ending: EndingCell::default(),
             pending_socket_options: PendingSocketOptions::default(),
-            deadline: Cell::new(u64::MAX),
-            is_deadline_due: Cell::new(false),
-            wait_ends_at: Cell::new(u64::MAX),
+            timer: ConnectionTimer::default(),
             requests: Cell::new(0),
             received: Cell::new(0),
             exchange_count: Cell::new(0),
             upgrade_bytes: Cell::new(None),
-            peer: Cell::new(peer),
-            proxied_local: Cell::new(None),
-            remote: OnceCell::new(),
-            held_bytes: Cell::new(0),
-            held_since: Cell::new(0),
-            output_stalled_since: Cell::new(u64::MAX),
-            eviction: Cell::new(Eviction::None),
+            client: ClientInfo {
+                peer: Cell::new(peer),
+                proxied_local: Cell::new(None),
+                remote: OnceCell::new(),
+                is_announced: Cell::new(false),
+            },
+            footprint: Footprint::default(),
             refusal_state: Cell::new(RefusalState::NotRefused),
-            has_unsent_response: Cell::new(false),
             streams: OnceCell::new(),
             weak_self: weak_self.clone(),
         })
@@ -184,11 +190,11 @@ impl ConnectionState {
     /// Wakes the task if the deadline has passed at `now`. Returns when the timer wheel must check
     /// again.
     pub fn check_deadline(&self, now: u64) -> u64 {
-        if self.deadline.get() <= now {
-            self.is_deadline_due.set(true);
+        if self.timer.deadline.get() <= now {
+            self.timer.is_due.set(true);
             self.wake();
         }
-        self.deadline.get().max(now + 1)
+        self.timer.deadline.get().max(now + 1)
     }
 
     /// Whether the connection was accepted for the server `server_id`.
@@ -260,7 +266,7 @@ impl ConnectionState {
     /// Sets the end of the current wait to `after` from now. The caller registers the deadline,
     /// which may be an earlier one.
     pub(crate) fn start_wait(&self, after: Duration) {
-        self.wait_ends_at.set(self.ctx.clock.deadline(after));
+        self.timer.wait_ends_at.set(self.ctx.clock.deadline(after));
     }
 
     /// Sets the deadline to `after` from now.
@@ -271,21 +277,21 @@ impl ConnectionState {
     /// Sets the deadline, in milliseconds of the context's clock, and registers it with the timer
     /// wheel at once: the wheel's entry may be for a later time.
     pub(crate) fn set_deadline_at(&self, deadline: u64) {
-        self.deadline.set(deadline);
+        self.timer.deadline.set(deadline);
         // The key is the slot, not the id: the wheel has room for every key up to the highest.
         self.ctx.wheel.borrow_mut().insert(slot_of(self.id), deadline);
     }
 
     /// Brings the deadline forward to `at` if it is later than that.
     pub(crate) fn set_deadline_no_later_than(&self, at: u64) {
-        if at < self.deadline.get() {
+        if at < self.timer.deadline.get() {
             self.set_deadline_at(at);
         }
     }
 
     /// Returns the client's address as text; empty on a unix socket.
     pub(crate) fn remote(&self) -> &str {
-        self.remote.get_or_init(|| match self.peer.get() {
+        self.client.remote.get_or_init(|| match self.client.peer.get() {
             PeerAddr::Ip(address) => address.ip().to_string(),
             PeerAddr::Unix => String::new(),
         })
@@ -300,21 +306,21 @@ impl ConnectionState {
     /// before [`Self::remote`].
     pub(crate) fn set_proxied_addresses(&self, proxied: Option<(SocketAddr, SocketAddr)>) {
         if let Some((client, local)) = proxied {
-            self.peer.set(PeerAddr::Ip(client));
-            self.proxied_local.set(Some(local));
+            self.client.peer.set(PeerAddr::Ip(client));
+            self.client.proxied_local.set(Some(local));
         }
     }
 
     /// Emits the `CONNECTION` event, unless it has been emitted before.
     pub(crate) fn emit_connection(&self, stream: &Stream) {
-        if self.is_announced.replace(true) {
+        if self.client.is_announced.replace(true) {
             return;
         }
-        let (family, remote_port) = match self.peer.get() {
+        let (family, remote_port) = match self.client.peer.get() {
             PeerAddr::Ip(address) => (if address.is_ipv4() { 4 } else { 6 }, address.port()),
             PeerAddr::Unix => (0, 0),
         };
-        let local = self.proxied_local.get().or_else(|| stream.local_address());
+        let local = self.client.proxied_local.get().or_else(|| stream.local_address());
         let local_text = local.map(|address| address.ip().to_string()).unwrap_or_default();
         let info = ConnectionInfo {
             family,

@@ -23,7 +23,7 @@ impl Connection {
             return Turn::Close;
         };
         let unread = [&shared.parsed_message.borrow().head, self.read_buffer.unread()].concat();
-        let proxied = match (shared.peer.get(), shared.proxied_local.get()) {
+        let proxied = match (shared.client.peer.get(), shared.client.proxied_local.get()) {
             (PeerAddr::Ip(client), Some(local)) => Some((client, local)),
             _ => None,
         };

@@ -20,7 +20,7 @@ impl ConnectionState {
     pub(crate) fn decide_upgrade(&self, exchange: &mut Exchange, taken: bool) {
         if self.begin_tunnel(exchange, taken, true) {
             self.ending.set(Ending::AfterResponse);
-            self.wait_ends_at.set(u64::MAX);
+            self.timer.wait_ends_at.set(u64::MAX);
         }
     }
 
@@ -54,7 +54,7 @@ impl ConnectionState {
         }
         if write.starts_close_timer {
             self.start_wait(TUNNEL_CLOSE_TIME);
-            self.set_deadline_at(self.deadline.get().min(self.wait_ends_at.get()));
+            self.set_deadline_at(self.timer.deadline.get().min(self.timer.wait_ends_at.get()));
         }
     }
 }
@@ -68,7 +68,7 @@ impl Connection {
             Poll::Ready(Ok(())) => true,
             Poll::Pending => false,
         };
-        if shared.is_deadline_due.get()
+        if shared.timer.is_due.get()
             && let Some(turn) = self.handle_tunnel_deadline()
         {
             return turn;
@@ -99,7 +99,7 @@ impl Connection {
             self.read_buffer.consume(tunnel.ahead);
             exchange.body.stop_clock();
             // The deadline handler registers the deadlines of the tunnel.
-            self.shared.is_deadline_due.set(true);
+            self.shared.timer.is_due.set(true);
             // Take another step, which checks the deadlines of a tunnel.
             return Some(Turn::Again);
         }
