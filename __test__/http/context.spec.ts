@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage, AsyncResource, createHook, executionAsyncId } from 'node:async_hooks'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
@@ -54,6 +54,53 @@ for (const [name, start] of Object.entries(engines)) {
       if (name === 'native') t.deepEqual([foreign, lost], [0, 0])
       else if (NODE_LEAKS) t.true(foreign > 0, 'Node has fixed what the note describes')
       else t.is(foreign, 0)
+    },
+  )
+}
+
+for (const [name, start] of Object.entries(engines)) {
+  test.serial(
+    `${name}: connections and requests begin in the async context of their listen()`,
+    async (t) => {
+      const storage = new AsyncLocalStorage<string>()
+      const seen: unknown[] = []
+      const look = (event: string): void => void seen.push([event, storage.getStore()])
+      // The triggers of each async resource, by which node:test finds the test of a request.
+      const triggers = new Map<number, number>()
+      const hook = createHook({ init: (id, _type, trigger) => void triggers.set(id, trigger) })
+      hook.enable()
+      t.teardown(() => hook.disable())
+      const isTriggeredBy = (id: number): boolean => {
+        for (let now = executionAsyncId(); now > 0; now = triggers.get(now) ?? 0) {
+          if (now === id) return true
+        }
+        return false
+      }
+      for (const store of ['first', undefined, 'last']) {
+        let listenId = 0
+        const server = http.createServer((_req, res) => {
+          seen.push(['trigger', isTriggeredBy(listenId)])
+          look('request')
+          storage.enterWith('a request')
+          res.end('x')
+        })
+        server.on('connection', () => look('connection'))
+        const { port, close } = await storage.run(store as string, () => {
+          const resource = new AsyncResource('LISTEN')
+          listenId = resource.asyncId()
+          return resource.runInAsyncScope(start, undefined, server)
+        })
+        const socket = net.connect(port, '127.0.0.1')
+        socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+        await once(socket, 'data')
+        socket.destroy()
+        close()
+        t.deepEqual(seen.splice(0), [
+          ['connection', store],
+          ['trigger', true],
+          ['request', store],
+        ])
+      }
     },
   )
 }

@@ -1,5 +1,6 @@
 /** An exchange is one request and its response. An engine shows it to its handler. */
 
+import type { ServerScope } from './native/server-scope.ts'
 import { HEAD_FLAG } from './native/wire.ts'
 import type { TlsInfo } from './tls-info.ts'
 
@@ -173,6 +174,8 @@ export interface ExchangeHandler {
    * does by default.
    */
   readonly decidesUpgrades?: boolean
+  /** The async context of its server's `listen()`. The engine sets it. */
+  scope?: ServerScope
   onConnection?(connection: Connection): void
   onConnectionClosed?(connection: Connection): void
   /** The engine has registered the server. */

@@ -6,7 +6,6 @@
  * from the dispatcher, and Node reports it like any other uncaught error. The rest of the batch
  * follows in a later turn.
  */
-import { AsyncResource } from 'node:async_hooks'
 import {
   type CurrentExchange,
   enterClient,
@@ -25,6 +24,7 @@ import { type ExchangeLink, NativeExchange } from './exchange.ts'
 import { countReceived } from './gc-pressure.ts'
 import { endOf, flagsOf } from './request-record.ts'
 import type { Ring } from './ring.ts'
+import { rootScope, runInRootContext } from './server-scope.ts'
 import type { NativeTunnel } from './tunnel.ts'
 import {
   BODY_KIND,
@@ -53,13 +53,6 @@ import {
   TEXT_AT,
   TEXT_LENGTH_AT,
 } from './wire.ts'
-
-/**
- * From Node 24 on an async scope has none of the context that handlers entered, so all requests can
- * share a resource.
- */
-const SHARES_SCOPE = Number(process.versions.node.split('.')[0]) >= 24
-const sharedScope = new AsyncResource('HTTPINCOMINGMESSAGE')
 
 /**
  * Runs the nextTick and promise jobs of a request before the next handler, as Node does after each
@@ -151,7 +144,7 @@ export class Dispatcher {
       ring.endBatch()
       // After an uncaught error the rest of the batch is handled in the next turn.
       // An immediate inherits the async context, which is that of the error.
-      if (again) sharedScope.runInAsyncScope(setImmediate, undefined, this.run)
+      if (again) runInRootContext(() => setImmediate(this.run))
     }
   }
 
@@ -267,14 +260,14 @@ export class Dispatcher {
     current = exchange
     if (body !== undefined) this.#withWholeBody = exchange
     const handler = connection.handler
-    const scope = SHARES_SCOPE ? sharedScope : new AsyncResource('HTTPINCOMINGMESSAGE')
+    const scope = handler.scope ?? rootScope
     if ((flags & (REQUEST_FLAG.UPGRADE | REQUEST_FLAG.EXPECTS)) === 0) {
-      scope.runInAsyncScope(callHandler, handler, exchange)
+      scope.runRequest(callHandler, exchange)
       return
     }
     exchange.ahead = ahead
     if (!handler.decidesUpgrades && !applyDefaultExpectation(exchange)) return
-    scope.runInAsyncScope(callHandler, handler, exchange)
+    scope.runRequest(callHandler, exchange)
     exchange.declineUpgrade()
   }
 
@@ -300,13 +293,14 @@ export class Dispatcher {
     }
     const connection = new NativeConnection(this.#ring, handler, id, { text, at })
     this.#connections[id & SLOT_MASK] = connection
-    if (!connection.isMultiplexed) handler.onConnection?.(connection)
+    if (!connection.isMultiplexed) announce(connection)
   }
 
   /** Opens the HTTP/2 stream of a request. For the application a stream is a connection. */
   #openStream(connection: NativeConnection, id: number): NativeConnection {
     const stream = connection.createStream(id)
     this.#streams[id & SLOT_MASK] = stream
+    // In no scope of its own, which each request would cost: the request has one.
     stream.handler.onConnection?.(stream)
     return stream
   }
@@ -349,9 +343,19 @@ export class Dispatcher {
 }
 
 /** Calls the handler in the async context of the exchange. */
-function callHandler(this: ExchangeHandler, exchange: NativeExchange): void {
+function callHandler(exchange: NativeExchange): void {
   enterClient(exchange)
-  this.onExchange(exchange)
+  exchange.connection.handler.onExchange(exchange)
+}
+
+/** Reports a new connection in the async context of its server. */
+function announce(connection: NativeConnection): void {
+  const { scope = rootScope, onConnection } = connection.handler
+  if (onConnection !== undefined) scope.run(callOnConnection, connection)
+}
+
+function callOnConnection(connection: NativeConnection): void {
+  connection.handler.onConnection?.(connection)
 }
 
 function hasWholeBody(flags: number): boolean {

@@ -13,6 +13,7 @@ import type { ExchangeHandler } from '../exchange.ts'
 import { sendAllDeferred } from './deferred-end.ts'
 import { currentExchange, Dispatcher } from './dispatcher.ts'
 import { Ring } from './ring.ts'
+import { runInRootContext, ServerScope } from './server-scope.ts'
 
 export interface IoThreadOptions {
   readonly settings: EngineSettings
@@ -61,7 +62,8 @@ export class IoThread {
     ring.attach(this.engine, wake)
     const source = { engine: this.engine, takeEvents }
     const dispatcher = new Dispatcher(ring, source, this.#handlers, onIdle, onFault)
-    this.#waker = openWakePipe(this.engine.wakeFd, dispatcher.run)
+    // Events of every server pass through this pipe.
+    this.#waker = runInRootContext(() => openWakePipe(this.engine.wakeFd, dispatcher.run))
     this.engine.watch(() => {
       try {
         dispatcher.run()
@@ -80,6 +82,7 @@ export class IoThread {
   /** The number under which the engine knows a server, whose exchanges `handler` takes. */
   add(handler: ExchangeHandler): number {
     const serverId = this.#nextServerId++
+    handler.scope = new ServerScope()
     this.#handlers.set(serverId, handler)
     return serverId
   }
