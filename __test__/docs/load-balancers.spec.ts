@@ -11,6 +11,7 @@ import test, { type ExecutionContext } from 'ava'
 import { load } from 'js-yaml'
 import { WebSocket } from 'ws'
 
+import { native } from '../../ts/native/index.ts'
 import { shellWords } from '../../ts/settings/shell-words.ts'
 import { get, type Program, someoneListens, startProgram, until } from '../process/program.ts'
 import { needs } from '../requirements.ts'
@@ -70,7 +71,7 @@ const PROXIES: readonly Proxy[] = [
 ]
 
 for (const proxy of PROXIES) {
-  const declare = needs(proxy.program, existsSync(proxy.program))
+  const declare = needs(`${proxy.program} and the addon`, canRun(proxy.program))
   declare(`${proxy.file} serves without losing a request during a reload`, async (t) => {
     const server = await startServer(t)
     const port = await startProxy(t, proxy, server.port)
@@ -105,6 +106,10 @@ for (const proxy of PROXIES) {
     t.deepEqual([...new Set(statuses)], [200])
     t.true(statuses.length > CLIENTS)
   })
+}
+
+function canRun(program: string): boolean {
+  return native !== null && existsSync(program)
 }
 
 test('the page has a block for each program, and its YAML can be parsed', (t) => {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import test from 'ava'
 
+import { native } from '../../ts/native/index.ts'
 import { shellWords } from '../../ts/settings/shell-words.ts'
 import { MAIN } from '../control/ctl.ts'
 import { appSource } from '../process/program.ts'
@@ -36,7 +37,9 @@ function commandsOf(name: string): string[] {
 }
 
 for (const guide of GUIDES) {
-  const commands = commandsOf(guide)
+  const commands = commandsOf(guide).filter(
+    (command) => native !== null || !command.includes('--engine native'),
+  )
   if (commands.length === 0) continue
   test.serial(`the commands of ${guide}.md have valid settings`, async (t) => {
     const directory = temporaryDirectory('pages')
