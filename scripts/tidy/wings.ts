@@ -33,7 +33,6 @@ const CLIMBING: readonly string[] = [
   'bridge/handoff.rs -> scoreboard',
   'bridge/handoff.rs -> transport::listener',
   'bridge/handoff.rs -> transport::tls',
-  'bridge/in_flight.rs -> server::context',
   'buffers/write_queue.rs -> transport::stream',
   'exchange/response_sink.rs -> bridge::ring',
   'guard/addresses.rs -> transport::listener',

@@ -1,12 +1,12 @@
 //! The requests in flight, for a thread that asks while JavaScript is blocked. The question comes
-//! from another thread of the process. The I/O thread, which is never blocked, answers.
+//! from another thread of the process. The I/O thread, which is never blocked, answers
+//! (`server/io_thread/commands.rs`).
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::bridge::handoff::{ControlMessage, Handoff};
-use crate::server::context::Context;
 
 /// A request in flight: it has no complete response yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,29 +40,5 @@ pub(crate) fn register_thread(handoff: &Arc<Handoff>) {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(handoff));
 }
 
-/// Sends the I/O thread's requests in flight to the thread that asked.
-pub(crate) fn reply_to(ctx: &Context, reply: &SyncSender<Vec<InFlightRequest>>) {
-    ctx.clock.refresh();
-    let now = ctx.clock.now();
-    let requests = ctx
-        .tables
-        .connections
-        .borrow()
-        .iter()
-        .filter_map(|(_, connected)| connected.serving())
-        .flat_map(|shared| shared.in_flight())
-        .take(REQUESTS_MAX)
-        .map(|(label, started)| InFlightRequest {
-            request: label.to_text(),
-            age: now.duration_since(started),
-        })
-        .collect();
-    // The thread that asked may have given up.
-    let _ = reply.try_send(requests);
-}
-
 /// The I/O threads of this process: one for each JavaScript environment that serves.
 static THREADS: Mutex<Vec<Weak<Handoff>>> = Mutex::new(Vec::new());
-
-/// The maximum number of requests in a reply; a longer list is of no use to a reader.
-const REQUESTS_MAX: usize = 1_000;

@@ -1,8 +1,11 @@
 //! Applies the records that JavaScript writes into the ring, each to its exchange or connection.
+//! Answers what other threads ask about the requests in flight.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
 
+use crate::bridge::in_flight::InFlightRequest;
 use crate::bridge::ring::RingCommand;
 use crate::server::connection::{
     abort_connection, close_connection, is_refused_by_engine, resume, write_application_response,
@@ -90,3 +93,27 @@ fn apply_to_connection(ctx: &Rc<Context>, id: u32, command: &RingCommand<'_>) {
         _ => {}
     }
 }
+
+/// Sends the I/O thread's requests in flight to the thread that asked.
+pub(super) fn list_in_flight(ctx: &Context, reply: &SyncSender<Vec<InFlightRequest>>) {
+    ctx.clock.refresh();
+    let now = ctx.clock.now();
+    let requests = ctx
+        .tables
+        .connections
+        .borrow()
+        .iter()
+        .filter_map(|(_, connected)| connected.serving())
+        .flat_map(|shared| shared.in_flight())
+        .take(REQUESTS_MAX)
+        .map(|(label, started)| InFlightRequest {
+            request: label.to_text(),
+            age: now.duration_since(started),
+        })
+        .collect();
+    // The thread that asked may have given up.
+    let _ = reply.try_send(requests);
+}
+
+/// The maximum number of requests in a reply; a longer list is of no use to a reader.
+const REQUESTS_MAX: usize = 1_000;

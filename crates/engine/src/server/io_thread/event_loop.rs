@@ -5,9 +5,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::alarms::{handle_alarms, wake_awaiting_javascript, watch_ring};
-use super::commands::apply_command;
+use super::commands::{apply_command, list_in_flight};
 use crate::bridge::handoff::ControlMessage;
-use crate::bridge::in_flight;
 use crate::log::access::AccessLog;
 use crate::pressure::limits::IDLE_DRAIN_TIME;
 use crate::runtime::executor::AbortOnPanic;
@@ -187,7 +186,7 @@ fn handle_control_messages(ctx: &Rc<Context>) {
                 drain(ctx, IDLE_DRAIN_TIME);
                 begin_orphan_exit(ctx);
             }
-            ControlMessage::ListInFlight(reply) => in_flight::reply_to(ctx, &reply),
+            ControlMessage::ListInFlight(reply) => list_in_flight(ctx, &reply),
             ControlMessage::ReportSettings(id, reply) => {
                 // The thread that asked may have stopped waiting.
                 let _ = reply.try_send(ctx.servers.limits_of(id).settings.clone());
