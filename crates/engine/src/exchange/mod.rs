@@ -80,7 +80,7 @@ pub(crate) enum ExchangeEnd {
     Complete,
     /// The engine has answered instead of the application, or could no longer answer.
     Refused,
-    /// The client has disconnected or reset the stream.
+    /// The connection is closed, or the client has reset the stream.
     ClientGone,
     /// The connection closes after the response, and the rest of the request body is not wanted.
     Closing,

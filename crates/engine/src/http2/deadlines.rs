@@ -76,13 +76,7 @@ impl ConnectionState {
     /// Starts the idle timer after the last stream has closed. The head of the next request may
     /// already have begun.
     pub(crate) fn wait_for_next_stream(&self, header_block_deadline: u64, is_draining: bool) {
-        let limits = self.limits();
-        let idle = if is_draining || self.ctx.lifecycle.is_draining.get() {
-            self.ctx.lifecycle.idle_drain.get().min(limits.settings.keepalive)
-        } else {
-            limits.settings.keepalive + limits.keepalive_grace
-        };
-        self.start_wait(idle);
+        self.start_wait(self.idle_time(is_draining));
         self.set_deadline_at(self.timer.wait_ends_at.get().min(header_block_deadline));
     }
 }

@@ -7,12 +7,12 @@ use h2::Reason;
 use h2::server::SendResponse;
 
 use super::counted_bytes::{CountedBytes, UnsentBytes};
-use super::exchange::StreamExchange;
+use super::exchange::{StreamExchange, StreamOutput};
 use super::fields;
 use crate::bridge::ring::ResponseHead;
-use crate::exchange::Completion;
 use crate::exchange::response::ResponseFraming;
 use crate::exchange::response_sink::ResponseSink;
+use crate::exchange::{Completion, Exchange};
 
 /// A stream as an entry of the table of exchanges.
 pub(crate) struct StreamSink(pub Rc<StreamExchange>);
@@ -51,13 +51,7 @@ impl ResponseSink for StreamSink {
     }
 
     fn send_data(&self, bytes: &[u8]) {
-        let stream = &self.0;
-        let mut exchange = stream.exchange.borrow_mut();
-        let mut output = stream.output.borrow_mut();
-        let Some(output) = output.as_mut() else { return };
-        if exchange.is_tunnel() {
-            stream.send_tunnel_data(&mut exchange, output, bytes);
-        } else if exchange.response.write(bytes.len()) {
+        self.write(bytes, |output| {
             if output.tail.is_empty() {
                 // The vector is exactly as large as its content, so it becomes a chunk without
                 // another copy.
@@ -65,63 +59,51 @@ impl ResponseSink for StreamSink {
             } else {
                 output.tail.extend_from_slice(bytes);
             }
-        }
-        stream.mark_dirty();
+        });
     }
 
     fn send_large(&self, bytes: Bytes) {
-        let stream = &self.0;
-        let mut exchange = stream.exchange.borrow_mut();
-        let mut output = stream.output.borrow_mut();
-        let Some(output) = output.as_mut() else { return };
-        if exchange.is_tunnel() {
-            stream.send_tunnel_data(&mut exchange, output, &bytes);
-        } else if exchange.response.write(bytes.len()) {
+        self.write(&bytes, |output| {
             if !output.tail.is_empty() {
                 output.chunks.push(Bytes::from(std::mem::take(&mut output.tail)));
             }
-            output.chunks.push(bytes);
-        }
-        stream.mark_dirty();
+            output.chunks.push(bytes.clone());
+        });
     }
 
     fn add_trailers(&self, fields: &[u8]) {
-        self.0.exchange.borrow_mut().response.trailers.extend_from_slice(fields);
+        self.change(|exchange| exchange.response.trailers.extend_from_slice(fields));
     }
 
     fn end(&self, discard: bool) {
-        let stream = &self.0;
-        let mut exchange = stream.exchange.borrow_mut();
-        let now = stream.shared.ctx.clock.now_ms();
-        let completion = exchange.complete(discard, now, &stream.shared.limits.borrow());
-        if completion != Completion::Repeated && !exchange.response.is_head_sent {
-            stream.pending_reset.set(Some(Reason::INTERNAL_ERROR));
-        }
-        drop(exchange);
-        stream.mark_dirty();
+        let StreamSink(stream) = self;
+        self.change(|exchange| {
+            let now = stream.shared.ctx.clock.now_ms();
+            let completion = exchange.complete(discard, now, &stream.shared.limits.borrow());
+            if completion != Completion::Repeated && !exchange.response.is_head_sent {
+                stream.pending_reset.set(Some(Reason::INTERNAL_ERROR));
+            }
+        });
     }
 
     fn abort(&self) {
-        // RFC 8441 section 5: a tunnel is aborted with CANCEL.
-        let is_tunnel = self.0.exchange.borrow().is_tunnel();
-        self.0.pending_reset.set(Some(if is_tunnel {
-            Reason::CANCEL
-        } else {
-            Reason::INTERNAL_ERROR
-        }));
-        self.0.mark_dirty();
+        self.change(|exchange| {
+            // RFC 8441 section 5: a tunnel is aborted with CANCEL.
+            let is_tunnel = exchange.is_tunnel();
+            let reason = if is_tunnel { Reason::CANCEL } else { Reason::INTERNAL_ERROR };
+            self.0.pending_reset.set(Some(reason));
+        });
     }
 
     fn grant_credit(&self, bytes: u32) {
-        self.0.exchange.borrow_mut().body.grant(bytes);
-        self.0.mark_dirty();
+        self.change(|exchange| exchange.body.grant(bytes));
     }
 
     fn decide_upgrade(&self, taken: bool) {
-        let mut exchange = self.0.exchange.borrow_mut();
-        self.0.take_over_stream(&mut exchange, taken);
-        drop(exchange);
-        self.0.mark_dirty();
+        let has_input = self.0.request_body.borrow().is_some();
+        self.change(|exchange| {
+            self.0.shared.begin_tunnel(exchange, taken, has_input);
+        });
     }
 
     fn set_buffered_in_js(&self, bytes: usize) {
@@ -130,8 +112,28 @@ impl ResponseSink for StreamSink {
     }
 
     fn notify_when_sent(&self) {
-        self.0.exchange.borrow_mut().response.notifies_when_sent = true;
+        self.change(|exchange| exchange.response.notifies_when_sent = true);
+    }
+}
+
+impl StreamSink {
+    /// Changes the exchange, and has the stream flushed in the connection's next turn.
+    fn change(&self, change: impl FnOnce(&mut Exchange)) {
+        change(&mut self.0.exchange.borrow_mut());
         self.0.mark_dirty();
+    }
+
+    /// Queues bytes of a tunnel, or has `push` queue bytes of the body if they may be written.
+    fn write(&self, bytes: &[u8], push: impl FnOnce(&mut StreamOutput)) {
+        self.change(|exchange| {
+            let mut output = self.0.output.borrow_mut();
+            let Some(output) = output.as_mut() else { return };
+            if exchange.is_tunnel() {
+                self.0.send_tunnel_data(exchange, output, bytes);
+            } else if exchange.response.write(bytes.len()) {
+                push(output);
+            }
+        });
     }
 }
 

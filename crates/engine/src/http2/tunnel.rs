@@ -15,13 +15,6 @@ use crate::exchange::websocket::SERVICE_RESTART_FRAME;
 use crate::pressure::limits::TUNNEL_CLOSE_TIME;
 
 impl StreamExchange {
-    /// Turns the stream into a tunnel if JavaScript takes it over (`taken`). Otherwise the request
-    /// is served as an ordinary stream.
-    pub fn take_over_stream(&self, exchange: &mut Exchange, taken: bool) {
-        let has_input = self.request_body.borrow().is_some();
-        self.shared.begin_tunnel(exchange, taken, has_input);
-    }
-
     /// Queues bytes that the application has written into the tunnel.
     pub fn send_tunnel_data(
         &self,

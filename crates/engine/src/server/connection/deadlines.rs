@@ -159,17 +159,12 @@ impl Connection {
     /// Starts the wait for the next request, or for the rest of its head if that has begun.
     pub(crate) fn await_next_request(&mut self) {
         let shared = &self.shared;
-        let limits = shared.limits();
         self.has_freed_buffers = false;
         if !self.read_buffer.is_empty() {
-            shared.start_wait(limits.settings.header_timeout);
+            shared.start_wait(shared.limits().settings.header_timeout);
             return self.register_head_deadline();
         }
-        let idle = if shared.ctx.lifecycle.is_draining.get() {
-            shared.ctx.lifecycle.idle_drain.get().min(limits.settings.keepalive)
-        } else {
-            limits.settings.keepalive + limits.keepalive_grace
-        };
+        let idle = shared.idle_time(false);
         shared.start_wait(idle);
         shared.set_deadline(IDLE_RELEASE_DELAY.min(idle));
     }

@@ -269,6 +269,17 @@ impl ConnectionState {
         self.timer.wait_ends_at.set(self.ctx.clock.deadline(after));
     }
 
+    /// Returns how long the connection may wait for its next request; `closes` means that the
+    /// client has been asked to send no more.
+    pub(crate) fn idle_time(&self, closes: bool) -> Duration {
+        let (limits, lifecycle) = (self.limits.borrow(), &self.ctx.lifecycle);
+        if closes || lifecycle.is_draining.get() {
+            lifecycle.idle_drain.get().min(limits.settings.keepalive)
+        } else {
+            limits.settings.keepalive + limits.keepalive_grace
+        }
+    }
+
     /// Sets the deadline to `after` from now.
     pub(crate) fn set_deadline(&self, after: Duration) {
         self.set_deadline_at(self.ctx.clock.deadline(after));
