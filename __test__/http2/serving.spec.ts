@@ -27,7 +27,7 @@ async function serve(t: ExecutionContext, program: http.RequestListener | http.S
     ...config,
     ...{ http_protocols: 'h2,h1', http2_cleartext: null, http2_max_concurrent_streams: 64 },
     ...{ http2_initial_window_size: 131_072, http2_max_frame_size: 32_768 },
-    http2_max_header_list_size: 40_000,
+    ...{ http2_max_header_list_size: 40_000, websocket_max_message_size: 100 },
   }
   engine ??= createNativeEngine({ config: http2Config, log })
   const { fd, port } = bindNatively()
@@ -223,6 +223,27 @@ onNative('an extended CONNECT opens a WebSocket, and ws receives an upgrade', as
   t.is(frame.subarray(2).toString(), 'echo hello')
   stream.end(closeFrame())
   t.is(await closed, 1005)
+})
+
+onNative('websocket_max_message_size limits the messages of a stream', async (t) => {
+  const server = http.createServer()
+  const sockets = new WebSocketServer({ server })
+  const closed = new Promise((resolve) => {
+    sockets.on('connection', (socket) => socket.on('close', resolve))
+  })
+  const client = await serve(t, server)
+  const stream = client.request({
+    ':method': 'CONNECT',
+    ':protocol': 'websocket',
+    ':path': '/chat',
+    'sec-websocket-version': '13',
+  })
+  await once(stream, 'response')
+  stream.write(textFrame('x'.repeat(100)))
+  stream.write(textFrame('x'.repeat(101)))
+  const [frame] = (await once(stream, 'data')) as [Buffer]
+  t.deepEqual([...frame], [0x88, 2, 0x03, 0xf1])
+  t.is(await closed, 1009)
 })
 
 onNative('a WebSocket that the application destroys is reset', async (t) => {
