@@ -17,8 +17,9 @@ ${metricRows()
 }
 
 function renderRow(row: MetricRow): string {
-  const { name, kind, labels = [], help, statsd, cells } = row
-  const values = cells?.values === undefined ? '' : `: ${codes(cells.values)}`
+  const { name, kind, labels = [], help, statsd, cells, valuesWithoutCell = [] } = row
+  const known = [...(cells?.values ?? []), ...valuesWithoutCell]
+  const values = known.length === 0 ? '' : `: ${codes(known)}`
   const facts = [
     `Kind: ${kind}.`,
     labels.length === 0

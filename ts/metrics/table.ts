@@ -20,9 +20,13 @@ export interface MetricRow {
   readonly labels?: readonly string[]
   /**
    * Set if the native engine counts it in the scoreboard's shared memory. The TypeScript engine has
-   * no such metric.
+   * no such metric, except with `isOfBothEngines`.
    */
   readonly cells?: CellColumn
+  /** Values of the only label that have no cell. */
+  readonly valuesWithoutCell?: readonly string[]
+  /** Set if the TypeScript engine has the metric too, although it has cells. */
+  readonly isOfBothEngines?: true
   /** Set if the metric is known without the native engine only in part, or not at all. */
   readonly needsEngine?: true
   /** Name in statsd, before the prefix. */
@@ -140,10 +144,14 @@ export const METRICS = {
   connections: {
     name: 'monoceros_connections',
     kind: 'gauge',
-    help: 'Open connections. Active ones have a request in flight or are a tunnel.',
+    help:
+      'Open connections. Active ones have a request in flight or are a tunnel. The TypeScript ' +
+      'engine knows only that they are open.',
     labels: ['state'],
-    // The idle ones are the rest of the open ones.
     cells: { writer: 'loop', values: ['active', 'handshaking'] },
+    // The idle ones are the rest.
+    valuesWithoutCell: ['idle', 'open'],
+    isOfBothEngines: true,
   },
   acceptedConnections: {
     name: 'monoceros_accepted_connections',
@@ -354,5 +362,5 @@ export function metricRows(): [MetricKey, MetricRow][] {
 
 /** Returns whether only the native engine has a metric. */
 export function isOfNativeEngine(row: MetricRow): boolean {
-  return row.needsEngine === true || row.cells !== undefined
+  return (row.needsEngine ?? row.cells !== undefined) && row.isOfBothEngines !== true
 }

@@ -94,7 +94,8 @@ export class Pages {
       ...this.#nodeFamilies(workers, options),
       ...(metrics === undefined ? [] : engineFamilies(metrics, options)),
       ...(metrics === undefined ? [] : [this.#idleConnections(workers, metrics, options)]),
-      ...(isNative ? [this.#acceptedConnections(), this.#backlog()] : []),
+      ...(isNative ? [this.#acceptedConnections()] : []),
+      this.#backlog(),
     ]
     const own = this.#sources.reports.applicationFamilies()
     // A metric of the application replaces that of the server with the same name.
@@ -185,7 +186,7 @@ export class Pages {
     ]
   }
 
-  /** The connections that wait in the kernel, where it reports them. */
+  /** The connections that wait in the kernel, where it reports them. It takes the addon. */
   #backlog(): Family {
     const listeners = this.#sources.currentGeneration()?.listeners ?? []
     const samples = listeners.flatMap(({ fd, port, address }) => {
