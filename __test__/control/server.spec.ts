@@ -183,7 +183,7 @@ test('a crowd of clients, most of them wrong or silent, does not delay the loop'
     most = Math.max(most, server.connectionCount)
   }, 5)
   delay.enable()
-  const { stdout } = await promisify(execFile)(process.execPath, [CROWD, path, '400'])
+  const { stdout } = await promisify(execFile)(process.execPath, [CROWD, path, '400', '100'])
   delay.disable()
   clearInterval(watch)
   t.is(JSON.parse(stdout).answered, 100)

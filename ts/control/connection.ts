@@ -5,7 +5,12 @@
 
 import type { Socket } from 'node:net'
 
-import { encodeLine, MAX_REQUEST_LENGTH, MAX_UNSENT_BYTES } from './protocol.ts'
+import {
+  encodeLine,
+  MAX_DISCARDED_LENGTH,
+  MAX_REQUEST_LENGTH,
+  MAX_UNSENT_BYTES,
+} from './protocol.ts'
 
 /** A connection, from the server's side. */
 export class ControlConnection {
@@ -21,6 +26,8 @@ export class ControlConnection {
   #text = ''
   #isBusy = false
   #hasEnded = false
+  #isClosing = false
+  #discardedLength = 0
 
   constructor(socket: Socket, { nowMs, onRequest }: { nowMs: number; onRequest: () => void }) {
     this.#socket = socket
@@ -83,9 +90,10 @@ export class ControlConnection {
   /** Closes the connection once everything is sent. */
   close(): void {
     this.#socket.end()
-    // What the client still sends is not read, so it would keep the connection open.
-    this.#socket.resume().removeAllListeners('data')
     this.#text = ''
+    // What the client still sends is discarded, so that its end is noticed.
+    this.#isClosing = true
+    this.#socket.resume()
   }
 
   destroy(): void {
@@ -97,10 +105,17 @@ export class ControlConnection {
   }
 
   #receive(chunk: string): void {
+    if (this.#isClosing) return this.#discard(chunk.length)
     this.#text += chunk
     if (this.#isBusy) return
     if (this.#hasLine) return this.#onRequest()
     if (this.#text.length <= MAX_REQUEST_LENGTH) return
     this.refuse({ ok: false, error: `a request has at most ${MAX_REQUEST_LENGTH} characters` })
+  }
+
+  // A client that sends without an end would take the time of the arbiter's loop.
+  #discard(length: number): void {
+    this.#discardedLength += length
+    if (this.#discardedLength > MAX_DISCARDED_LENGTH) this.#socket.destroy()
   }
 }

@@ -40,6 +40,8 @@ export interface ControlCall {
 export const MAX_WAIT_MS = 3_600_000
 /** Maximum length of a request, in characters. */
 export const MAX_REQUEST_LENGTH = 4_096
+/** Maximum length of what is discarded after the last answer, in characters. */
+export const MAX_DISCARDED_LENGTH = 65_536
 /** Maximum number of connections. */
 export const MAX_CONNECTIONS = 64
 /** A connection without a request is closed after this time. */
