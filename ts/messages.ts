@@ -5,7 +5,7 @@
 
 import type { HookName } from './hooks/table.ts'
 import type { CollectorAddresses } from './log/collectors.ts'
-import type { ApplicationMetric } from './metrics/application-report.ts'
+import type { ApplicationReport } from './metrics/application-report.ts'
 import type { RuntimeReport } from './metrics/worker-report.ts'
 import type { Config } from './settings/config.ts'
 import type { SignalName } from './signals.ts'
@@ -75,7 +75,11 @@ export interface LeadMessage {
 /** A message that no state of the worker's life matters to. */
 export type MonitoringMessage =
   /** Send a report: for the page of metrics, the status page or `top`. */
-  | { readonly type: 'collectMetrics' }
+  | {
+      readonly type: 'collectMetrics'
+      /** Number of the latest report of the application's metrics that the arbiter has, or 0. */
+      readonly known: number
+    }
   /** The server is about to stop: readiness fails. */
   | { readonly type: 'announceStop' }
 
@@ -215,7 +219,7 @@ export type WorkerMessage =
       readonly type: 'metrics'
       readonly runtime: RuntimeReport
       /** Undefined without a registry, and if the registry did not answer in time. */
-      readonly application?: readonly ApplicationMetric[]
+      readonly application?: ApplicationReport
     }
   /** The answer to `diagnose`. */
   | { readonly type: 'diagnosed'; readonly id: number; readonly result: DiagnosisResult }

@@ -107,7 +107,7 @@ test('timeout spares a worker that writes a heap snapshot or is open to a debugg
 test('top shows a busy worker by its previous report, and a silent one without', async (t) => {
   const stage = await startArbiter({ workers: 2 })
   await makeAllReady(stage)
-  const [first] = stage.system.children
+  const [first, second] = stage.system.children
   const report = (activeMs: number, idleMs: number) => {
     const memory = { heapTotal: 1, heapUsed: 1, external: 1 }
     const runtime = { ...memory, activeResources: 1, lagSeconds: 0, activeMs, idleMs }
@@ -126,7 +126,11 @@ test('top shows a busy worker by its previous report, and a silent one without',
   })
   t.like(await top(() => report(500, 500)), shows(0.5))
   t.like(await top(() => {}), shows(0.5))
+  await stage.system.advance(1_000)
   t.like(await top(() => report(1_400, 600)), shows(0.9))
+  // The silent worker was asked once more, and not each second: it would answer them all at once.
+  const asked = second?.received.filter(({ type }) => type === 'collectMetrics')
+  t.is(asked?.length, 2)
 })
 
 test('stats has the reloads that the metrics have', async (t) => {

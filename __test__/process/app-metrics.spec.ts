@@ -1,10 +1,12 @@
 // The application's own metrics, which prom-client counts in each worker: sums, the other rules of
 // aggregation, and workers that exit or do not answer.
 
+import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
+import { needs } from '../requirements.ts'
 import { ENGINES, get, type Program, serveArgs, startProgram, until } from './program.ts'
 
 const PROM_CLIENT = createRequire(import.meta.url).resolve('prom-client')
@@ -41,8 +43,8 @@ async function start(t: ExecutionContext, engine: string, source = APP) {
   await program.ready(2)
   const pattern = /Metrics at: http:\/\/127\.0\.0\.1:(\d+)/
   const port = await until(() => pattern.exec(program.log)?.[1], 'the page of metrics')
-  const page = async (accept = 'text/plain') =>
-    (await get({ port: Number(port), path: '/metrics', headers: { Accept: accept } })).body
+  const page = async (accept = 'text/plain', path = '/metrics') =>
+    (await get({ port: Number(port), path, headers: { Accept: accept } })).body
   return { program, page }
 }
 
@@ -82,6 +84,59 @@ for (const engine of ENGINES) {
     t.regex(open, /^# HELP app_sum A \\"gauge\\"\\\\$/m)
   })
 }
+
+/** Runs a program with a page on its standard input; returns what it finds wrong. */
+function problemsOf(text: string, program: string, ...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(program, args, { input: text, encoding: 'utf8' })
+  return status === 0 && stdout === '' ? stderr : `status ${status}: ${stdout}${stderr}`
+}
+
+const runs = (program: string, ...args: string[]) => spawnSync(program, args).status === 0
+
+const testPython = needs(
+  'python3 with prometheus_client',
+  runs('python3', '-c', 'import prometheus_client.openmetrics.parser'),
+)
+
+test.serial('the first scrape has the metrics of each worker', async (t) => {
+  const { page } = await start(t, 'auto')
+  t.regex(await page(), /^app_sum 3$/m)
+})
+
+testPython('the parsers of prometheus_client accept both formats', async (t) => {
+  const { program, page } = await start(t, 'auto')
+  await hitBoth(program)
+  for (const path of ['/metrics', '/metrics?by=worker']) {
+    for (const [accept, module] of [
+      ['text/plain', 'prometheus_client.parser'],
+      ['application/openmetrics-text', 'prometheus_client.openmetrics.parser'],
+    ] as const) {
+      const script = `import sys
+from ${module} import text_string_to_metric_families as parse
+names = [family.name for family in parse(sys.stdin.read())]
+assert len(names) == len(set(names)) and 'app_size' in names, names`
+      t.is(problemsOf(await page(accept, path), 'python3', '-c', script), '', `${path}, ${module}`)
+    }
+  }
+})
+
+const testPromtool = needs('promtool', runs('promtool', '--version'))
+
+testPromtool('promtool accepts the names of the server but for those of prom-client', async (t) => {
+  const { page } = await start(t, 'auto')
+  const { stderr } = spawnSync('promtool', ['check', 'metrics'], {
+    input: await page(),
+    encoding: 'utf8',
+  })
+  const problems = stderr.split('\n').filter((line) => !/^(?:app_|$)/.test(line))
+  // Dashboards for Node.js use these names, so the server has one of them too.
+  const isGauge = /^nodejs_active_\w+_total non-counter metrics should not have "_total" suffix$/
+  t.is(problems.length, 3)
+  t.deepEqual(
+    problems.filter((line) => !isGauge.test(line)),
+    [],
+  )
+})
 
 test.serial('counters of the application do not decrease when a worker exits', async (t) => {
   const { program, page } = await start(t, 'auto')

@@ -22,11 +22,59 @@ export interface ApplicationMetric {
   readonly values: readonly (number | string)[]
 }
 
+/** A metric as it is sent: without its keys, if they are those of the previous report. */
+export interface SentMetric extends Omit<ApplicationMetric, 'keys'> {
+  readonly keys?: readonly string[]
+}
+
+/** A report of the application's metrics. */
+export interface ApplicationReport {
+  /** Number of the report among those of its worker. The first is 1. */
+  readonly number: number
+  readonly metrics: readonly SentMetric[]
+}
+
 /** Maximum number of samples that one worker reports. */
 export const MAX_SAMPLES = 20_000
 
 /** Path of prom-client's main module in the application's module tree. */
 const PROM_CLIENT = /[\\/]prom-client[\\/]index\.js$/
+
+/**
+ * Reports the metrics of this process's registries. Keys are most of a report and seldom change, so
+ * they are left out if the arbiter has them.
+ */
+export class ApplicationReporter {
+  #number = 0
+  #latest: readonly ApplicationMetric[] = []
+
+  /** Makes the next report. `known` is the number of the latest report that the arbiter has. */
+  async report(known: number): Promise<ApplicationReport | undefined> {
+    const metrics = await collectApplicationMetrics()
+    if (metrics === undefined) return undefined
+    const before = known === this.#number ? this.#latest : []
+    this.#latest = metrics
+    this.#number += 1
+    return { number: this.#number, metrics: metrics.map((one, at) => omitKeys(one, before[at])) }
+  }
+}
+
+function omitKeys(metric: ApplicationMetric, before: ApplicationMetric | undefined): SentMetric {
+  const { keys, ...rest } = metric
+  const isKnown =
+    before?.name === metric.name &&
+    before.keys.length === keys.length &&
+    keys.every((key, index) => key === before.keys[index])
+  return isKnown ? rest : metric
+}
+
+/** Completes a report with the keys of the previous one. */
+export function restoreKeys(
+  metrics: readonly SentMetric[],
+  previous: readonly ApplicationMetric[],
+): ApplicationMetric[] {
+  return metrics.map((metric, at) => ({ ...metric, keys: metric.keys ?? previous[at]?.keys ?? [] }))
+}
 
 /** Collects all metrics of this process's registries, up to the maximum number of samples. */
 export async function collectApplicationMetrics(): Promise<

@@ -46,6 +46,9 @@ const IDLE_TIMEOUT_MS = 10_000
 /** A body below this size is not worth the compression. */
 const MIN_GZIP_BYTES = 1_024
 
+/** Compressed at once, within two milliseconds: a thread of the pool waits for a processor. */
+const MAX_SYNC_GZIP_BYTES = 64 * 1024
+
 const gzip = promisify(zlib.gzip)
 
 /** Serves the pages on a listening descriptor, which the server owns from then on. */
@@ -110,7 +113,7 @@ async function respond(
   const text = Buffer.from(page.body)
   const isCompressed =
     text.length >= MIN_GZIP_BYTES && acceptsGzip(String(request.headers['accept-encoding'] ?? ''))
-  const body = isCompressed ? await gzip(text) : text
+  const body = isCompressed ? await compress(text) : text
   response.writeHead(page.status, {
     'Content-Type': page.contentType,
     'Content-Length': body.length,
@@ -121,6 +124,10 @@ async function respond(
     ...page.headers,
   })
   response.end(isHead ? undefined : body)
+}
+
+async function compress(text: Buffer): Promise<Buffer> {
+  return text.length > MAX_SYNC_GZIP_BYTES ? await gzip(text) : zlib.gzipSync(text)
 }
 
 function splitTarget(target: string): [string, string] {

@@ -1,7 +1,7 @@
 /** Replies to the arbiter's requests for metrics. No state of the worker's life matters to them. */
 
 import { logLine } from '../log/log-lines.ts'
-import type { ApplicationMetric } from '../metrics/application-report.ts'
+import type { ApplicationReport, ApplicationReporter } from '../metrics/application-report.ts'
 import type { RuntimeReporter } from '../metrics/worker-report.ts'
 import type { System } from '../process/system.ts'
 import type { Channel } from './channel.ts'
@@ -16,6 +16,7 @@ export class MetricsReporter {
   readonly #channel: Channel
   readonly #parts: WorkerParts
   #runtime: Promise<RuntimeReporter> | undefined
+  #application: Promise<ApplicationReporter> | undefined
   #isCollecting = false
   #hasWarned = false
 
@@ -25,14 +26,15 @@ export class MetricsReporter {
     this.#parts = parts
   }
 
-  report(): void {
+  /** Sends a report. `known` is the number of the latest one that the arbiter has. */
+  report(known: number): void {
     // Loaded with the first request: most servers have no page of metrics.
     this.#runtime ??= import('../metrics/worker-report.ts').then(
       ({ RuntimeReporter }) => new RuntimeReporter(this.#system),
     )
     void this.#runtime.then((reporter) =>
       reporter.report(async (runtime) => {
-        const application = await this.#collectInTime()
+        const application = await this.#collectInTime(known)
         this.#channel.send({
           type: 'metrics',
           runtime,
@@ -43,19 +45,21 @@ export class MetricsReporter {
   }
 
   /** One collection at a time: a registry that hangs must not be asked again and again. */
-  async #collectInTime(): Promise<readonly ApplicationMetric[] | undefined> {
+  async #collectInTime(known: number): Promise<ApplicationReport | undefined> {
     if (this.#isCollecting) return undefined
     this.#isCollecting = true
-    const collected = this.#collect().finally(() => {
+    const collected = this.#collect(known).finally(() => {
       this.#isCollecting = false
     })
     return Promise.race([collected, this.#system.sleep(MAX_COLLECTION_MS).then(() => undefined)])
   }
 
-  async #collect(): Promise<readonly ApplicationMetric[] | undefined> {
+  async #collect(known: number): Promise<ApplicationReport | undefined> {
     try {
-      const { collectApplicationMetrics } = await import('../metrics/application-report.ts')
-      return await collectApplicationMetrics()
+      this.#application ??= import('../metrics/application-report.ts').then(
+        ({ ApplicationReporter }) => new ApplicationReporter(),
+      )
+      return await (await this.#application).report(known)
     } catch (error) {
       const { log } = this.#parts
       const problem = error instanceof Error ? error.message : String(error)

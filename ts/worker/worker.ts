@@ -62,7 +62,7 @@ export class Worker {
     this.#channel.onClose(() => this.#queue.push({ type: 'orphaned' }))
     const reporter = new MetricsReporter(this.#system, this.#channel, this.#parts)
     this.#channel.onMessage((message) => {
-      if (message.type === 'collectMetrics') reporter.report()
+      if (message.type === 'collectMetrics') reporter.report(message.known)
       else if (message.type === 'announceStop') this.#parts.engine?.announceStop?.()
       else if (message.type === 'lead') this.#parts.oneWorker?.lead()
       else if (message.type === 'diagnose') answerDiagnosis(this.#channel, message)

@@ -25,7 +25,7 @@ import { Pages } from './pages.ts'
 import { RecentEvents } from './recent-events.ts'
 import { RecentLoad } from './recent-load.ts'
 import { StatusPages } from './status-pages.ts'
-import { type WorkerReport, WorkerReports } from './worker-reports.ts'
+import { type ReportMessage, WorkerReports } from './worker-reports.ts'
 
 /** What the monitoring reads of the arbiter. */
 export interface MonitoringSources {
@@ -155,7 +155,7 @@ export class Monitoring {
     return this.#reports.latest.get(worker)?.runtime
   }
 
-  handleReport(worker: WorkerHandle, report: WorkerReport): void {
+  handleReport(worker: WorkerHandle, report: ReportMessage): void {
     this.#reports.handleReport(worker, report)
   }
 

@@ -5,21 +5,37 @@
 
 import type { WorkerMessage } from '../../messages.ts'
 import { ApplicationTotals } from '../../metrics/application-families.ts'
+import { type ApplicationMetric, restoreKeys } from '../../metrics/application-report.ts'
 import type { Family } from '../../metrics/families.ts'
+import type { RuntimeReport } from '../../metrics/worker-report.ts'
 import type { System } from '../../process/system.ts'
 import type { ArbiterScoreboard } from '../../scoreboard/board.ts'
 import type { WorkerHandle } from '../worker-handle.ts'
 import type { Workers } from '../workers.ts'
 
-/** A worker's report. */
-export type WorkerReport = Extract<WorkerMessage, { type: 'metrics' }>
+/** The message with a worker's report. */
+export type ReportMessage = Extract<WorkerMessage, { type: 'metrics' }>
+
+/** The latest report of a worker. */
+export interface WorkerReport {
+  readonly runtime: RuntimeReport
+  /** The application's metrics as they were reported last, with the number of that report. */
+  readonly application: { readonly number: number; readonly metrics: readonly ApplicationMetric[] }
+}
 
 /** How long a scrape waits for workers whose applications have metrics of their own. */
-const MAX_APPLICATION_WAIT_MS = 300
+const MAX_APPLICATION_WAIT_MS = 250
 /** How long it waits for the others, which report only the state of Node.js. */
 const MAX_WAIT_MS = 10
 /** Heartbeats are due each second: a worker that is silent for longer does not answer now. */
 const MAX_SILENCE_MS = 1_500
+/**
+ * A worker that has not answered is neither awaited nor asked again for this long: it would answer
+ * all requests of a block at its end. A reply can be lost, so there is a limit.
+ */
+const ASK_AGAIN_MS = 2_000
+
+const NO_APPLICATION: WorkerReport['application'] = { number: 0, metrics: [] }
 
 /** Holds the latest report of each worker. */
 export class WorkerReports {
@@ -29,6 +45,8 @@ export class WorkerReports {
   readonly #reports = new Map<WorkerHandle, WorkerReport>()
   readonly #totals = new ApplicationTotals()
   readonly #awaited = new Set<WorkerHandle>()
+  /** When workers that have not answered yet were asked. */
+  readonly #askedAtMs = new Map<WorkerHandle, number>()
   #collection: Promise<void> | undefined
   #finish = (): void => {}
 
@@ -50,58 +68,60 @@ export class WorkerReports {
    * collection that is in progress serves several readers.
    */
   collect(waitMs?: number): Promise<void> {
-    this.#collection ??= this.#collect(waitMs ?? this.#waitMs).finally(() => {
+    this.#collection ??= this.#collect(waitMs).finally(() => {
       this.#collection = undefined
     })
     return this.#collection
   }
 
-  handleReport(worker: WorkerHandle, report: WorkerReport): void {
+  handleReport(worker: WorkerHandle, { runtime, application: sent }: ReportMessage): void {
+    const before = this.#reports.get(worker)?.application ?? NO_APPLICATION
     // A registry that did not answer in time contributes what it had before.
-    const application = report.application ?? this.#reports.get(worker)?.application
-    this.#reports.set(worker, application === undefined ? report : { ...report, application })
+    const application =
+      sent === undefined
+        ? before
+        : { number: sent.number, metrics: restoreKeys(sent.metrics, before.metrics) }
+    this.#reports.set(worker, { runtime, application })
     this.#settle(worker)
   }
 
   handleExit(worker: WorkerHandle): void {
-    const application = this.#reports.get(worker)?.application
-    if (application !== undefined) this.#totals.keep(application)
+    this.#totals.keep(this.#reports.get(worker)?.application.metrics ?? [])
     this.#reports.delete(worker)
     this.#settle(worker)
   }
 
   /** Returns the families of the application, as the workers reported them last. */
   applicationFamilies(): Family[] {
-    const reports = [...this.#reports.values()].flatMap(({ application }) =>
-      application === undefined ? [] : [application],
-    )
+    const reports = [...this.#reports.values()].map(({ application }) => application.metrics)
     return this.#totals.families(reports)
   }
 
   /** Asks the workers that have not reported yet whether their applications have metrics. */
   askNewWorkers(): void {
     for (const worker of this.#workers.list()) {
-      if (worker.state === 'serving' && !this.#reports.has(worker))
-        worker.child.send({ type: 'collectMetrics' })
+      if (worker.state === 'serving' && !this.#reports.has(worker)) this.#ask(worker)
     }
   }
 
   get #waitMs(): number {
-    const hasOwn = [...this.#reports.values()].some(({ application }) => application !== undefined)
-    return hasOwn ? MAX_APPLICATION_WAIT_MS : MAX_WAIT_MS
+    const hasOwn = [...this.#reports.values()].some(({ application }) => application.number > 0)
+    // A worker may have metrics of its own, and loads the code for its first report.
+    const isNew = [...this.#awaited].some((worker) => !this.#reports.has(worker))
+    return hasOwn || isNew ? MAX_APPLICATION_WAIT_MS : MAX_WAIT_MS
   }
 
-  async #collect(waitMs: number): Promise<void> {
+  async #collect(waitMs: number | undefined): Promise<void> {
     this.#awaited.clear()
     for (const worker of this.#workers.list()) {
       if (worker.state !== 'serving' && worker.state !== 'draining') continue
-      worker.child.send({ type: 'collectMetrics' })
       const { heartbeatAgeMs } = this.#scoreboard.read(worker.slot)
-      if ((heartbeatAgeMs ?? 0) <= MAX_SILENCE_MS) this.#awaited.add(worker)
+      const isDue = this.#ask(worker) || !this.#reports.has(worker)
+      if (isDue && (heartbeatAgeMs ?? 0) <= MAX_SILENCE_MS) this.#awaited.add(worker)
     }
     if (this.#awaited.size === 0) return
     await new Promise<void>((done) => {
-      const cancel = this.#system.after(waitMs, done)
+      const cancel = this.#system.after(waitMs ?? this.#waitMs, done)
       this.#finish = () => {
         cancel()
         done()
@@ -109,7 +129,19 @@ export class WorkerReports {
     })
   }
 
+  /** Asks a worker for a report. Returns false if it has yet to answer an earlier request. */
+  #ask(worker: WorkerHandle): boolean {
+    const nowMs = this.#system.now()
+    const askedAtMs = this.#askedAtMs.get(worker) ?? Number.NEGATIVE_INFINITY
+    if (nowMs - askedAtMs < ASK_AGAIN_MS) return false
+    this.#askedAtMs.set(worker, nowMs)
+    const known = this.#reports.get(worker)?.application.number ?? 0
+    worker.child.send({ type: 'collectMetrics', known })
+    return true
+  }
+
   #settle(worker: WorkerHandle): void {
+    this.#askedAtMs.delete(worker)
     if (this.#awaited.delete(worker) && this.#awaited.size === 0) this.#finish()
   }
 }
