@@ -230,6 +230,7 @@ pub const IDLE_DRAIN_TIME: Duration = Duration::from_secs(2);
 mod tests {
     use super::*;
     use crate::pressure::setting_value::SettingValue;
+    use crate::pressure::settings::{ForwardedHeaders, HeaderMap, ProxyProtocol};
 
     /// Every number of the settings as this value.
     fn uniform(number: f64) -> Settings {
@@ -274,6 +275,33 @@ mod tests {
             ..large.clone()
         };
         assert_eq!(Limits::from(large).bounded().settings, expected);
+    }
+
+    #[test]
+    fn each_setting_of_the_parse_policy_has_its_own_field() {
+        let policy = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            Limits::new(settings).unwrap().parse_policy
+        };
+        let permits = policy(|settings| settings.permit_unconventional_http_method = true);
+        assert!(permits.permit_unconventional_http_method && !permits.casefold_http_method);
+        let casefolds = policy(|settings| settings.casefold_http_method = true);
+        assert!(casefolds.casefold_http_method && !casefolds.permit_unconventional_http_method);
+        let changed = policy(|settings| {
+            settings.header_map = HeaderMap::Refuse;
+            settings.forwarded_allow_ips = "10.0.0.1".to_owned();
+            settings.proxy_allow_ips = "10.0.0.2".to_owned();
+            settings.secure_scheme_headers = vec![("A".to_owned(), "b".to_owned())];
+            settings.forwarded_headers = ForwardedHeaders::XForwarded;
+            settings.proxy_protocol = ProxyProtocol::V2;
+        });
+        assert_eq!(changed.header_map, HeaderMap::Refuse);
+        assert_eq!(changed.forwarded_allow_ips, AddressList::parse("10.0.0.1").unwrap());
+        assert_eq!(changed.proxy_allow_ips, AddressList::parse("10.0.0.2").unwrap());
+        assert_eq!(changed.secure_scheme_headers, [(b"A".to_vec(), b"b".to_vec())]);
+        assert_eq!(changed.forwarded_headers, ForwardedHeaders::XForwarded);
+        assert_eq!(changed.proxy_protocol, ProxyProtocol::V2);
     }
 
     #[test]
