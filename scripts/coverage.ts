@@ -172,12 +172,12 @@ export async function coverRust(): Promise<number> {
   const objects = binaries.flatMap((path) => ['-object', path])
   const exported = await run(
     join(tools, 'llvm-cov'),
-    ['export', '-instr-profile', merged, ...objects],
+    ['export', '-skip-expansions', '-instr-profile', merged, ...objects],
     { show: false },
   )
   // Warnings may precede or follow it.
-  const json = exported.output.replace(/^[^{]*|[^}]*$/g, '')
-  report('Rust', rustCalls(JSON.parse(json)))
+  const { output: text } = exported
+  report('Rust', rustCalls(JSON.parse(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1))))
   return status
 }
 

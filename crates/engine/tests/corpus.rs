@@ -144,11 +144,16 @@ fn replay(name: &str, mutations: usize, check: fn(&[u8])) {
         check(input);
     }
     for (_, input) in files.iter().filter(|(_, input)| input.len() <= MAX_MUTATED_BYTES) {
-        for _ in 0..mutations {
+        for _ in 0..mutations * factor() {
             let (_, other) = &files[random.below(files.len())];
             check(&mutate(input, other, &mut random));
         }
     }
+}
+
+/// Returns the value of the variable `FUZZ_FACTOR`, for a longer run without cargo-fuzz.
+fn factor() -> usize {
+    std::env::var("FUZZ_FACTOR").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// Mutates an input one to four times, in ways that find bugs in parsers. A mutation sets, removes
