@@ -227,7 +227,7 @@ function listedDependencies(page: string): Set<string> {
 }
 
 function dependenciesOf({ path, text }: Source): string[] {
-  if (path === 'package.json') {
+  if (path === 'package.json' || path === 'site/package.json') {
     const { dependencies, devDependencies } = JSON.parse(text)
     return Object.keys({ ...dependencies, ...devDependencies })
   }

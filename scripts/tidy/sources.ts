@@ -18,7 +18,9 @@ export interface Check {
 
 /** Generated sources, which are exempt from the rules on language, length and heads. */
 export const GENERATED = ['ts/native/binding.d.cts']
-const FOLDERS = ['ts', 'crates', 'scripts', 'bench', '__test__', 'examples', 'docs', 'npm', 'fuzz']
+const FOLDERS = [
+  ...['ts', 'crates', 'scripts', 'bench', '__test__', 'examples', 'docs', 'npm', 'fuzz', 'site'],
+]
 const SKIPPED_FOLDERS = ['node_modules', 'target', 'dist', '.nodes', 'fixtures', 'golden', 'corpus']
 
 /** Every source of a tree that a check may want to read. */
