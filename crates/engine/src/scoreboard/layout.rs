@@ -24,9 +24,11 @@ pub enum MetricCell {
     RejectedRequestsForbidden = 25,
     /// Requests that the engine refused. Label: malformed.
     RejectedRequestsMalformed = 26,
-    /// Open connections. Active ones have a request in flight or are a tunnel. Label: active.
+    /// Open connections. Active ones have a request in flight or are a tunnel. The TypeScript
+    /// engine knows only that they are open. Label: active.
     ConnectionsActive = 27,
-    /// Open connections. Active ones have a request in flight or are a tunnel. Label: handshaking.
+    /// Open connections. Active ones have a request in flight or are a tunnel. The TypeScript
+    /// engine knows only that they are open. Label: handshaking.
     ConnectionsHandshaking = 28,
     /// Connections that were refused or closed right after their accept. Label: `address_limit`.
     RejectedConnectionsAddressLimit = 29,
