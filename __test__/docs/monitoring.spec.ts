@@ -121,26 +121,6 @@ export default (req, res) => res.end()
   t.pass()
 })
 
-interface Pod {
-  readonly spec: {
-    readonly terminationGracePeriodSeconds: number
-    readonly containers: readonly [Container]
-  }
-}
-
-interface Container {
-  readonly command: readonly string[]
-  readonly args: readonly string[]
-  readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
-  readonly startupProbe: Probe
-  readonly readinessProbe: Probe
-  readonly livenessProbe: Probe
-}
-
-interface Probe {
-  readonly httpGet: { readonly path: string; readonly port: string }
-}
-
 interface Scraping {
   readonly scrape_configs: readonly [
     { readonly static_configs: readonly [{ readonly targets: readonly [string] }] },
@@ -159,35 +139,11 @@ interface Collector {
   }
 }
 
-const [pod, scraping, rules, collector] = codeIn('yaml').map((block) => load(block)) as [
-  Pod,
+const [scraping, rules, collector] = codeIn('yaml').map((block) => load(block)) as [
   Scraping,
   Rules,
   Collector,
 ]
-
-test.serial('Drain: the pod starts the server, and its probes succeed', async (t) => {
-  const [container] = pod.spec.containers
-  const words = [...container.command.slice(1), ...container.args]
-  const flagOf = (flag: string) => words[words.indexOf(flag) + 1] ?? ''
-  const seconds = Number(flagOf('--drain-delay')) + Number(flagOf('--graceful-timeout'))
-  t.true(pod.spec.terminationGracePeriodSeconds > seconds)
-  const portOf = (name: string) =>
-    `:${container.ports.find((one) => one.name === name)?.containerPort}`
-  t.deepEqual([flagOf('-b'), flagOf('--metrics-bind')], [portOf('http'), portOf('metrics')])
-  const args = words.map((word) => (/^:\d+$/.test(word) ? '127.0.0.1:0' : word))
-  const files = { 'app.js': appSource('1') }
-  const program = startProgram(t, { files, args: [...args, '--log-level', 'debug'] })
-  const port = await metricsPortOf(await program.ready(4))
-  for (const { httpGet } of [
-    container.startupProbe,
-    container.readinessProbe,
-    container.livenessProbe,
-  ]) {
-    t.is(httpGet.port, 'metrics')
-    t.is((await get({ port, path: httpGet.path })).status, 200, httpGet.path)
-  }
-})
 
 test('Prometheus and the Collector scrape the address of the first command', (t) => {
   const words = shellWords(blockOf('The page of metrics')[0] ?? '')

@@ -10,7 +10,7 @@ const SKIPPED: Readonly<Record<string, string>> = {
   ...((nodeMajor === 22 || nodeMajor === 24) && {
     'a response corked and ended': 'node sends it too late',
   }),
-  ...(process.env['MONOCEROS_LOOP'] === 'io-thread' && {
+  ...(process.env.MONOCEROS_LOOP === 'io-thread' && {
     'the client has the response of an immediate before the next immediates run':
       'the I/O thread sends it meanwhile',
   }),

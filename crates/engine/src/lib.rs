@@ -49,7 +49,7 @@ pub mod watcher;
 /// Parsers that are internal, for the fuzz targets and the test of their corpora only.
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::http2::{Flood, FrameScanner, write_request_head};
     pub use crate::exchange::websocket::WebSocketFrames;
+    pub use crate::http2::{Flood, FrameScanner, write_request_head};
     pub use crate::transport::tls::client_hello::prefers_chacha20;
 }
