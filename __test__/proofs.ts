@@ -33,6 +33,10 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     `${ENGINE}/refusals.rs`,
     'a_request_beyond_worker_connections_is_answered_503',
   ),
+  queue_delay_target: proof(
+    `${P}/overload.spec.ts`,
+    'beyond the capacity, the oldest requests get a 503 until the load falls',
+  ),
   max_requests: proof(
     `${P}/failures.spec.ts`,
     'max_requests replaces a worker once its successor is ready',

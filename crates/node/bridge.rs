@@ -158,17 +158,17 @@ impl Bridge {
     /// `None` when nothing waits.
     pub(crate) fn take<T>(&self, env: Env, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let taken = &mut *self.state.batch.borrow_mut();
+        let io = self.state.event_loop.io.borrow();
+        let io = io.as_ref()?;
         if taken.end.text == taken.batch.text.len() {
             taken.batch.clear();
             taken.end = BatchPosition::default();
-            let io = self.state.event_loop.io.borrow();
-            let io = io.as_ref()?;
             self.state.event_loop.resume_polling(io);
             io.take_events(&mut taken.batch);
             borrowed::release(env, &self.state.returned);
         }
         let start = taken.end;
-        taken.end = taken.batch.find_part_end(start.text);
+        taken.end = io.take_part(&mut taken.batch, start.text);
         // Whatever JavaScript has not asked for, each part begins with the first of its own pieces.
         taken.chunks = start.chunks;
         (start.text < taken.end.text).then(|| read(&taken.batch.text[start.text..taken.end.text]))

@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   transport: ['runtime', 'buffers', 'pressure', 'scoreboard'],
   exchange: ['buffers', 'pressure'],
   guard: ['exchange', 'buffers', 'pressure'],
-  bridge: ['exchange', 'runtime', 'buffers'],
+  bridge: ['exchange', 'runtime', 'buffers', 'pressure'],
   http1: ['exchange', 'buffers', 'pressure', 'guard'],
   http2: ['exchange', 'buffers', 'pressure', 'guard', 'http1'],
 }
@@ -28,8 +28,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const CLIMBING: readonly string[] = [
   'bridge/event_batch/records.rs -> guard::parse_policy',
   'bridge/event_batch/records.rs -> transport::tls',
-  'bridge/handoff.rs -> pressure::limits',
-  'bridge/handoff.rs -> pressure::settings',
   'bridge/handoff.rs -> scoreboard',
   'bridge/handoff.rs -> transport::listener',
   'bridge/handoff.rs -> transport::tls',

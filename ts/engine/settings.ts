@@ -12,6 +12,7 @@ import type { EngineSettingName, EngineSettings } from '../settings/engine.ts'
  */
 export const REGISTER_SETTINGS: EngineSettings = {
   worker_connections: 0,
+  queue_delay_target: 0,
   keepalive: 5,
   affinity: 'off',
   limit_request_line: 0,
@@ -59,6 +60,7 @@ export const ENGINE_SETTINGS = Object.keys(REGISTER_SETTINGS) as readonly Engine
 
 /** Settings that have no effect on `node:http`. */
 export const IGNORED_BY_NODE = [
+  'queue_delay_target',
   'affinity',
   'request_buffer_size',
   'request_buffer_time',

@@ -134,6 +134,7 @@ export const METRICS = {
         'body_timeout',
         'response_timeout',
         'dispatch_timeout',
+        'queue_delay',
         'head_limit',
         'body_limit',
         'forbidden',

@@ -97,7 +97,7 @@ export class Dispatcher {
   /** HTTP/2 streams, by the slots of their exchanges. */
   readonly #streams: (NativeConnection | undefined)[] = []
   readonly #onIdle: () => void
-  readonly #onFault: (text: string) => void
+  readonly #onFault: (text: string, level: number) => void
   /** The exchange whose handler runs or has thrown, if its whole body came with it. */
   #withWholeBody: NativeExchange | undefined = undefined
   /** The current part of a batch. */
@@ -110,7 +110,7 @@ export class Dispatcher {
     { engine, takeEvents }: { engine: NativeEngine; takeEvents: () => string | undefined },
     handlers: Map<number, ExchangeHandler>,
     onIdle: () => void,
-    onFault: (text: string) => void,
+    onFault: (text: string, level: number) => void,
   ) {
     this.#ring = ring
     this.#takeEvents = takeEvents
@@ -236,7 +236,7 @@ export class Dispatcher {
         return
       }
       case EVENT.FAULT:
-        return this.#onFault(this.#takeText(at))
+        return this.#onFault(this.#takeText(at), id)
       default:
         this.#at = at + EVENT_BYTES
         return this.#onIdle()

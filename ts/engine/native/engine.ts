@@ -114,6 +114,9 @@ export function createNativeEngine(options: EngineOptions): Engine {
   }
 }
 
+/** The methods of the log, by the levels of `FAULT_LEVEL`. */
+const LOG_METHODS = ['error', 'warning', 'info'] as const
+
 function startThread(options: EngineOptions, onIdle: () => void): IoThread {
   try {
     return new IoThread({
@@ -126,7 +129,7 @@ function startThread(options: EngineOptions, onIdle: () => void): IoThread {
       },
       board: options.board,
       onIdle,
-      onFault: (text) => options.log.error(text),
+      onFault: (text, level) => options.log[LOG_METHODS[level] ?? 'error'](text),
     })
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)

@@ -21,7 +21,8 @@ export interface IoThreadOptions {
   readonly board?: EngineBoard | undefined
   /** A draining engine has no connection left. */
   readonly onIdle: () => void
-  readonly onFault: (text: string) => void
+  /** Logs a message of the engine; the level is one of `FAULT_LEVEL`. */
+  readonly onFault: (text: string, level: number) => void
 }
 
 /** Wakes that are read at once; the engine writes one before it knows that the last was taken. */

@@ -161,7 +161,7 @@ export const EVENT = {
   FAULT: 9,
   /** The HTTP/2 stream of an exchange is closed. */
   STREAM_CLOSED: 10,
-  /** A request that timed out before JavaScript took it: skip it. */
+  /** A request that was withdrawn before JavaScript took it: skip it. */
   WITHDRAWN: 15,
   /** The engine has refused a request and sent the response. */
   REFUSED: 16,
@@ -169,6 +169,16 @@ export const EVENT = {
 
 /** Offset of the id in an event record; the kind is at 0. */
 export const EVENT_ID_AT = 1
+
+/** Levels of the message of a FAULT event. They are in place of its id. */
+export const FAULT_LEVEL = {
+  /** Something has failed. */
+  ERROR: 0,
+  /** The operator may have to act. */
+  WARNING: 1,
+  /** An expected event. */
+  INFO: 2,
+} as const
 
 /** Size of the kind and the id, with which every event record begins. */
 export const EVENT_BYTES = 5
@@ -373,10 +383,7 @@ export const REFUSAL_KIND = {
   BARE_CR: 14,
 } as const
 
-/**
- * Number of low bits of an id that are its slot; a generation is above them. Ids have 31 bits, as
- * small integers in V8.
- */
+/** Number of low bits of an id that are its slot. A generation above makes 31 bits of both. */
 export const SLOT_BITS = 20
 
 /** The bits of an id that are its slot. */

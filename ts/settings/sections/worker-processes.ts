@@ -71,6 +71,20 @@ export const WORKER_PROCESSES_ROWS = {
       'A stalled client sends no body, reads no response, or is slower than body_min_rate or ' +
       'write_min_rate. If no client has stalled, the new request gets a 503. 0 is no limit.',
   },
+  queue_delay_target: {
+    section: 'Worker Processes',
+    flags: ['--queue-delay-target'],
+    kind: seconds,
+    default: 0.25,
+    status: 'supported',
+    readBy: 'worker',
+    engine: { type: 'duration', register: 0, node: 'ignored' },
+    doc:
+      'Maximum time that requests should wait until JavaScript takes them. ' +
+      'If each request waits longer for half a second and the queue grows, the worker is ' +
+      'overloaded. Requests that have waited twice as long then get a 503 with Retry-After, ' +
+      'before the application sees them. 0 turns this off.',
+  },
   max_requests: {
     section: 'Worker Processes',
     flags: ['--max-requests'],

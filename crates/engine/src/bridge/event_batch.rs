@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::bridge::wire::{CHUNK_LENGTH_BYTES, PART_BYTES, event};
+use crate::bridge::wire::{CHUNK_LENGTH_BYTES, event};
 use crate::buffers::sizes::MAX_RETAINED_BATCH_BYTES;
 
 pub(crate) use self::records::ConnectionInfo;
@@ -25,31 +25,30 @@ pub struct EventBatch {
     chunks: Vec<StoredChunk>,
     /// The bytes of the short chunks.
     short: Vec<u8>,
-    /// The requests: until JavaScript takes the batch, one may be withdrawn.
-    requests: Vec<RequestStart>,
-    /// Since when the requests wait for JavaScript.
-    arrivals: Vec<Arrival>,
+    /// The requests. The queue keeps those of a batch that JavaScript has taken.
+    pub(super) requests: Vec<RequestStart>,
     /// Total size of the chunks in bytes.
     chunk_bytes: usize,
 }
 
-/// Where the record of a request begins.
-#[derive(Debug)]
-struct RequestStart {
-    id: u32,
+/// A request that waits for JavaScript, and where its record begins.
+#[derive(Debug, Default)]
+pub(super) struct RequestStart {
+    pub id: u32,
     /// Position in the text.
-    at: u32,
+    pub at: u32,
     /// Number of chunks before it.
-    chunk: u32,
+    pub chunk: u32,
+    /// When it began to wait, on the monotonic clock.
+    pub arrived_us: u64,
+    /// Whether JavaScript must skip it.
+    pub is_withdrawn: bool,
 }
 
-/// Requests that began to wait for JavaScript at about the same time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Arrival {
-    /// When they began to wait, on the monotonic clock.
-    pub at_us: u64,
-    /// Number of requests.
-    pub count: u64,
+impl RequestStart {
+    pub fn position(&self) -> BatchPosition {
+        BatchPosition { text: self.at as usize, chunks: self.chunk as usize }
+    }
 }
 
 /// A position in a batch.
@@ -121,20 +120,6 @@ impl EventBatch {
         self.text.is_empty()
     }
 
-    /// Finds the end of the part of the text that begins at `from`: the first request after
-    /// [`PART_BYTES`]. JavaScript gets each part as one text, which lives as long as any string
-    /// that was sliced out of it.
-    #[must_use]
-    pub fn find_part_end(&self, from: usize) -> BatchPosition {
-        let next =
-            self.requests.partition_point(|request| (request.at as usize) < from + PART_BYTES);
-        let end = BatchPosition { text: self.text.len(), chunks: self.chunks.len() };
-        self.requests.get(next).map_or(end, |request| BatchPosition {
-            text: request.at as usize,
-            chunks: request.chunk as usize,
-        })
-    }
-
     /// Returns the size of the text and the chunks in bytes.
     pub(crate) fn byte_len(&self) -> usize {
         self.text.len() + self.chunk_bytes
@@ -142,7 +127,6 @@ impl EventBatch {
 
     /// Empties the batch. Its memory is kept up to [`MAX_RETAINED_BATCH_BYTES`].
     pub fn clear(&mut self) {
-        self.arrivals.clear();
         self.text.clear();
         self.chunks.clear();
         self.short.clear();
@@ -155,43 +139,17 @@ impl EventBatch {
         }
     }
 
-    /// Notes that the requests of this turn begin to wait for JavaScript now.
-    pub(crate) fn note_arrival(&mut self, at_us: u64) {
-        let count = self.requests.len() as u64;
-        if count > 0 {
-            self.arrivals.push(Arrival { at_us, count });
-        }
-    }
-
-    /// Returns since when the requests of this batch have waited for JavaScript.
-    pub(crate) fn arrivals(&self) -> &[Arrival] {
-        &self.arrivals
-    }
-
-    /// Adds arrivals of a later turn. While JavaScript is blocked, those of one millisecond are one
-    /// entry, and beyond [`MAX_ARRIVALS`] the last entry has all.
-    fn append_arrivals(&mut self, later: &[Arrival]) {
-        for arrival in later {
-            let is_full = self.arrivals.len() >= MAX_ARRIVALS;
-            match self.arrivals.last_mut() {
-                Some(last) if is_full || arrival.at_us < last.at_us + MERGED_ARRIVALS_US => {
-                    last.count += arrival.count;
-                }
-                _ => self.arrivals.push(*arrival),
-            }
-        }
-    }
-
     /// Moves the events of `other` to the end of this batch.
     pub fn append(&mut self, other: &mut Self) {
         if self.is_empty() {
             std::mem::swap(self, other);
         } else {
             let (before, chunks) = (self.text.len() as u32, self.chunks.len() as u32);
-            self.requests.extend(other.requests.iter().map(|&RequestStart { id, at, chunk }| {
-                RequestStart { id, at: at + before, chunk: chunk + chunks }
+            self.requests.extend(other.requests.drain(..).map(|start| RequestStart {
+                at: start.at + before,
+                chunk: start.chunk + chunks,
+                ..start
             }));
-            self.append_arrivals(&other.arrivals);
             self.text.extend_from_slice(&other.text);
             let before = self.short.len();
             self.short.extend_from_slice(&other.short);
@@ -206,21 +164,17 @@ impl EventBatch {
         other.clear();
     }
 
-    /// Marks a request as withdrawn, so that JavaScript skips it. Returns whether it is in this
-    /// batch.
-    pub(crate) fn withdraw(&mut self, id: u32) -> bool {
-        let Some(start) = self.requests.iter().find(|request| request.id == id) else {
-            return false;
-        };
-        self.text[start.at as usize] = event::WITHDRAWN;
-        true
+    /// Withdraws a request of a batch that JavaScript cannot take yet. Returns whether it is in it.
+    pub(super) fn withdraw(&mut self, id: u32) -> bool {
+        let start = self.requests.iter_mut().find(|request| request.id == id);
+        start.map(|request| request.is_withdrawn = true).is_some()
+    }
+
+    /// Marks the record of a withdrawn request, so that JavaScript skips it.
+    pub(super) fn mark_withdrawn(&mut self, request: &RequestStart) {
+        self.text[request.at as usize] = event::WITHDRAWN;
     }
 }
-
-/// Maximum number of entries of [`EventBatch::arrivals`].
-const MAX_ARRIVALS: usize = 4_096;
-/// Requests that arrive within this time of each other can be one entry.
-const MERGED_ARRIVALS_US: u64 = 1_000;
 
 /// How the body of a request is passed to JavaScript.
 pub(crate) enum RequestBody<'a> {

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bridge::event_batch::EventBatch;
+use crate::bridge::event_batch::{BatchPosition, EventBatch};
 use crate::bridge::in_flight::InFlightRequest;
+use crate::bridge::request_queue::{LateRequests, RequestQueue};
 use crate::bridge::ring::Ring;
 use crate::bridge::wire::loop_state;
 use crate::buffers::borrowed::ReturnedBuffers;
@@ -19,6 +20,7 @@ use crate::buffers::byte_counts::ByteCounts;
 use crate::buffers::pool::BufferPool;
 use crate::buffers::sizes::{MAX_BODY_CHUNK, RESPONSE_PIECE, WIDE_BODY_CHUNK};
 use crate::pressure::limits::Limits;
+use crate::pressure::queue_delay::QueueDelay;
 use crate::pressure::settings::Settings;
 use crate::runtime::doorbell::Doorbell;
 use crate::runtime::handover::{Signals, Sleeper};
@@ -29,8 +31,8 @@ use crate::transport::tls::TlsServer;
 
 /// The state that the threads share.
 pub(crate) struct Handoff {
-    events: Mutex<EventBatch>,
-    /// The number of bytes in the batch of events.
+    queue: Mutex<RequestQueue>,
+    /// The number of bytes of the events that JavaScript has not taken.
     waiting_bytes: AtomicUsize,
     /// JavaScript has been woken and has not found the handoff empty since.
     awake: AtomicBool,
@@ -102,9 +104,10 @@ impl Handoff {
         slot: SlotRef,
         registrar: SocketRegistrar,
         wake_javascript: Box<dyn Fn() + Send + Sync>,
+        queue_delay: QueueDelay,
     ) -> Self {
         Self {
-            events: Mutex::default(),
+            queue: Mutex::new(RequestQueue::new(queue_delay)),
             waiting_bytes: AtomicUsize::new(0),
             awake: AtomicBool::new(false),
             takes: AtomicU64::new(0),
@@ -231,7 +234,6 @@ impl Handoff {
         let takes = self.takes.fetch_add(1, Ordering::SeqCst) + 1;
         self.swap(batch);
         if !batch.is_empty() {
-            self.count_waits(batch);
             return self.ring.begin_batch();
         }
         self.awake.store(false, Ordering::SeqCst);
@@ -242,28 +244,26 @@ impl Handoff {
             return self.slept_at.store(takes, Ordering::SeqCst);
         }
         self.awake.store(true, Ordering::SeqCst);
-        self.count_waits(batch);
         self.ring.begin_batch();
     }
 
-    /// Counts how long the requests of a batch have waited for JavaScript, which takes it now.
-    fn count_waits(&self, batch: &EventBatch) {
-        if batch.arrivals().is_empty() {
-            return;
-        }
-        let now_us = monotonic_us();
-        for arrival in batch.arrivals() {
-            let us = now_us.saturating_sub(arrival.at_us);
-            self.slot.record_times(Histogram::QueueDuration, us, arrival.count);
-        }
-    }
-
     fn swap(&self, batch: &mut EventBatch) {
-        let mut events = lock(&self.events);
-        mem::swap(batch, &mut events);
+        let mut queue = lock(&self.queue);
+        queue.take(batch);
+        if batch.is_empty() {
+            queue.note_sleep();
+        }
         self.waiting_bytes.store(0, Ordering::Relaxed);
         // Before another turn's events can begin to wait.
         self.slot.set_waiting_since(0);
+    }
+
+    /// Finds the end of the next part of a batch that JavaScript has taken, and marks the requests
+    /// in it that were withdrawn. Records how long the others have waited.
+    pub fn take_part(&self, batch: &mut EventBatch, from: usize) -> BatchPosition {
+        lock(&self.queue).take_part(batch, from, monotonic_us, |wait_us, count| {
+            self.slot.record_times(Histogram::QueueDuration, wait_us, count);
+        })
     }
 
     /// Frees memory that pieces have not needed for a while, or all of it without connections.
@@ -279,22 +279,39 @@ impl Handoff {
     }
 
     /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
-    pub fn deliver_batch(&self, batch: &mut EventBatch) {
+    /// Returns the time until the next [`Self::take_late`], if one is needed.
+    pub fn deliver_batch(&self, batch: &mut EventBatch) -> Option<Duration> {
         let now_us = monotonic_us();
-        batch.note_arrival(now_us);
-        let mut events = lock(&self.events);
-        if events.is_empty() {
+        let mut queue = lock(&self.queue);
+        if queue.events().is_empty() {
             self.slot.set_waiting_since(now_us / 1_000);
         }
-        events.append(batch);
-        self.waiting_bytes.store(events.byte_len(), Ordering::Relaxed);
-        drop(events);
+        let next_check_us = queue.append(batch, now_us);
+        self.waiting_bytes.store(queue.events().byte_len(), Ordering::Relaxed);
+        drop(queue);
         self.wake_javascript();
+        next_check_us.map(Duration::from_micros)
     }
 
     /// Withdraws a request that JavaScript has not taken yet. Returns whether it did.
     pub fn withdraw(&self, id: u32) -> bool {
-        lock(&self.events).withdraw(id)
+        lock(&self.queue).withdraw(id, |_| true)
+    }
+
+    /// Like [`Self::withdraw`], for a request that has waited for at least `time`.
+    pub fn withdraw_after(&self, id: u32, time: Duration) -> bool {
+        let latest_us = monotonic_us().saturating_sub(time.as_micros() as u64);
+        lock(&self.queue).withdraw(id, |arrived_us| arrived_us <= latest_us)
+    }
+
+    /// Notes that a request was refused because too many are in flight.
+    pub fn note_refused(&self) {
+        lock(&self.queue).note_refused();
+    }
+
+    /// Withdraws the requests that have waited too long while the worker is overloaded.
+    pub fn take_late(&self) -> LateRequests {
+        lock(&self.queue).take_late(monotonic_us())
     }
 
     /// Returns how often JavaScript has taken a batch. It has then finished the batch before.

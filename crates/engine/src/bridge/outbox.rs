@@ -93,11 +93,19 @@ impl Outbox {
         self.batch.borrow().text.len()
     }
 
+    /// Withdraws a request that has waited for JavaScript for at least `time`. Returns whether it
+    /// did.
+    pub fn withdraw_after(&self, id: u32, time: Duration) -> bool {
+        self.handoff.withdraw_after(id, time)
+    }
+
     /// Delivers the events to JavaScript.
     pub fn deliver(&self) {
         self.is_due.set(false);
         self.tunnel_chunks.set(0);
-        self.handoff.deliver_batch(&mut self.batch.borrow_mut());
+        if let Some(after) = self.handoff.deliver_batch(&mut self.batch.borrow_mut()) {
+            self.alarms.set_if_unset(Alarm::LateRequests, after);
+        }
     }
 }
 

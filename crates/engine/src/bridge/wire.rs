@@ -153,7 +153,7 @@ pub mod event {
     pub const FAULT: u8 = 9;
     /// The HTTP/2 stream of an exchange is closed.
     pub const STREAM_CLOSED: u8 = 10;
-    /// A request that timed out before JavaScript took it: skip it.
+    /// A request that was withdrawn before JavaScript took it: skip it.
     pub const WITHDRAWN: u8 = 15;
     /// The engine has refused a request and sent the response.
     pub const REFUSED: u8 = 16;
@@ -161,6 +161,16 @@ pub mod event {
 
 /// Offset of the id in an event record; the kind is at 0.
 pub const EVENT_ID_AT: usize = 1;
+
+/// Levels of the message of a FAULT event. They are in place of its id.
+pub mod fault_level {
+    /// Something has failed.
+    pub const ERROR: u8 = 0;
+    /// The operator may have to act.
+    pub const WARNING: u8 = 1;
+    /// An expected event.
+    pub const INFO: u8 = 2;
+}
 
 /// Size of the kind and the id, with which every event record begins.
 pub const EVENT_BYTES: usize = 5;
@@ -357,8 +367,7 @@ pub mod refusal_kind {
     pub const BARE_CR: u8 = 14;
 }
 
-/// Number of low bits of an id that are its slot; a generation is above them. Ids have 31 bits, as
-/// small integers in V8.
+/// Number of low bits of an id that are its slot. A generation above makes 31 bits of both.
 pub const SLOT_BITS: u32 = 20;
 
 /// The bits of an id that are its slot.

@@ -30,6 +30,9 @@ pub(crate) trait ResponseSink {
     fn notify_when_sent(&self);
     /// Decides about an upgrade. `taken` means that the application takes over the connection.
     fn decide_upgrade(&self, taken: bool);
+    /// Returns the flags that the head of an error response of the engine needs: for HEAD, and for
+    /// an upgrade that JavaScript has not decided about.
+    fn error_flags(&self) -> u8;
     /// Records the number of response bytes that JavaScript holds. HTTP/1 ignores it: no other
     /// request waits for the response.
     fn set_buffered_in_js(&self, _bytes: usize) {}

@@ -18,6 +18,10 @@ use crate::exchange::{Completion, Exchange};
 pub(crate) struct StreamSink(pub Rc<StreamExchange>);
 
 impl ResponseSink for StreamSink {
+    fn error_flags(&self) -> u8 {
+        self.0.exchange.borrow().error_flags()
+    }
+
     fn send_interim(&self, head: &ResponseHead<'_>) {
         let stream = &self.0;
         if stream.exchange.borrow_mut().begin_interim(head.status)

@@ -5,6 +5,7 @@ pub(crate) mod eviction;
 pub mod health_paths;
 pub mod limits;
 pub(crate) mod memory;
+pub(crate) mod queue_delay;
 pub mod setting_value;
 pub mod settings;
 pub(crate) mod stream_budget;

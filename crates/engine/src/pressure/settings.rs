@@ -10,6 +10,8 @@ use crate::pressure::setting_value::{SettingError, SettingType, SettingValue, ch
 settings! {
     /// Maximum number of in-flight requests per worker.
     worker_connections: u32 = 1_000;
+    /// Maximum time that requests should wait until JavaScript takes them.
+    queue_delay_target: Duration = Duration::from_millis(250);
     /// Time that an idle connection stays open for its next request.
     keepalive: Duration = Duration::from_secs(75);
     /// Key of a session whose requests all go to the same worker.

@@ -21,6 +21,8 @@ pub(crate) enum Alarm {
     Handshakes,
     /// Check whether the process can exit, because the arbiter has died.
     Orphan,
+    /// Reject the requests that have waited too long while the worker is overloaded.
+    LateRequests,
 }
 
 /// The alarms that are set.
@@ -60,13 +62,14 @@ impl Alarms {
     }
 }
 
-const ALL: [Alarm; 6] = [
+const ALL: [Alarm; 7] = [
     Alarm::Clock,
     Alarm::Batch,
     Alarm::Ring,
     Alarm::BodyBuffering,
     Alarm::Handshakes,
     Alarm::Orphan,
+    Alarm::LateRequests,
 ];
 
 #[cfg(test)]

@@ -16,46 +16,48 @@ pub enum MetricCell {
     RejectedRequestsResponseTimeout = 21,
     /// Requests that the engine refused. Label: `dispatch_timeout`.
     RejectedRequestsDispatchTimeout = 22,
+    /// Requests that the engine refused. Label: `queue_delay`.
+    RejectedRequestsQueueDelay = 23,
     /// Requests that the engine refused. Label: `head_limit`.
-    RejectedRequestsHeadLimit = 23,
+    RejectedRequestsHeadLimit = 24,
     /// Requests that the engine refused. Label: `body_limit`.
-    RejectedRequestsBodyLimit = 24,
+    RejectedRequestsBodyLimit = 25,
     /// Requests that the engine refused. Label: forbidden.
-    RejectedRequestsForbidden = 25,
+    RejectedRequestsForbidden = 26,
     /// Requests that the engine refused. Label: malformed.
-    RejectedRequestsMalformed = 26,
+    RejectedRequestsMalformed = 27,
     /// Open connections. Active ones have a request in flight or are a tunnel. The TypeScript
     /// engine knows only that they are open. Label: active.
-    ConnectionsActive = 27,
+    ConnectionsActive = 28,
     /// Open connections. Active ones have a request in flight or are a tunnel. The TypeScript
     /// engine knows only that they are open. Label: handshaking.
-    ConnectionsHandshaking = 28,
+    ConnectionsHandshaking = 29,
     /// Connections that were refused or closed right after their accept. Label: `address_limit`.
-    RejectedConnectionsAddressLimit = 29,
+    RejectedConnectionsAddressLimit = 30,
     /// Connections that were refused or closed right after their accept. Label: descriptors.
-    RejectedConnectionsDescriptors = 30,
+    RejectedConnectionsDescriptors = 31,
     /// Connections, streams and handshakes that were evicted because something was short. Label:
     /// descriptors.
-    EvictedConnectionsDescriptors = 31,
+    EvictedConnectionsDescriptors = 32,
     /// Connections, streams and handshakes that were evicted because something was short. Label:
     /// handshakes.
-    EvictedConnectionsHandshakes = 32,
+    EvictedConnectionsHandshakes = 33,
     /// Connections, streams and handshakes that were evicted because something was short. Label:
     /// requests.
-    EvictedConnectionsRequests = 33,
+    EvictedConnectionsRequests = 34,
     /// Connections, streams and handshakes that were evicted because something was short. Label:
     /// memory.
-    EvictedConnectionsMemory = 34,
+    EvictedConnectionsMemory = 35,
     /// Requests that became tunnels: upgrades, such as to the WebSocket protocol, and CONNECT.
-    UpgradedConnections = 35,
+    UpgradedConnections = 36,
     /// Upgraded connections and CONNECT tunnels that are open.
-    OpenTunnels = 36,
+    OpenTunnels = 37,
     /// TLS handshakes that failed, timed out or were evicted.
-    HandshakeFailures = 53,
+    HandshakeFailures = 54,
     /// How often the I/O thread took the I/O loop over because JavaScript was busy.
-    LoopTakeovers = 54,
+    LoopTakeovers = 55,
     /// Time by which heartbeats of JavaScript were late; they are due each second.
-    BlockedTime = 71,
+    BlockedTime = 72,
 }
 
 /// A histogram. The number is the index of its first bucket.
@@ -67,16 +69,16 @@ pub enum Histogram {
     /// Size of the body of a finished response.
     ResponseBodySize = 9,
     /// Time from the accept of a connection to the end of its TLS handshake.
-    HandshakeDuration = 37,
+    HandshakeDuration = 38,
     /// Time that a request waited until JavaScript took it.
-    QueueDuration = 55,
+    QueueDuration = 56,
 }
 
 /// The gauges, which a released slot does not add to the totals.
 pub const GAUGE_CELLS: [MetricCell; 3] =
     [MetricCell::ConnectionsActive, MetricCell::ConnectionsHandshaking, MetricCell::OpenTunnels];
 /// Number of cells that the thread with the I/O loop writes. They come first.
-pub const LOOP_CELLS: usize = 55;
+pub const LOOP_CELLS: usize = 56;
 /// Number of cells that the JavaScript thread writes.
 pub const JAVASCRIPT_CELLS: usize = 17;
 /// Upper bounds of durations, in microseconds.

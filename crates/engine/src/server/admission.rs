@@ -81,9 +81,12 @@ pub(crate) fn handle_descriptor_shortage(ctx: &Context) {
 /// request with a body also needs memory.
 pub(crate) fn admit_request(ctx: &Context, others: usize, head: &RequestHead) -> bool {
     let memory = &ctx.pressure.memory;
-    (others < ctx.limits.settings.worker_connections as usize
-        || relieve(ctx, Shortage::RequestSlots) > 0)
-        && (head.framing == Framing::None || !memory.is_full(ctx.handoff.waiting_bytes()))
+    let has_slot = others < ctx.limits.settings.worker_connections as usize
+        || relieve(ctx, Shortage::RequestSlots) > 0;
+    if !has_slot {
+        ctx.handoff.note_refused();
+    }
+    has_slot && (head.framing == Framing::None || !memory.is_full(ctx.handoff.waiting_bytes()))
 }
 
 /// Evicts connections if clients hold more than `buffer_memory`.

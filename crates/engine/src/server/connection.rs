@@ -357,6 +357,12 @@ impl Drop for Task {
     fn drop(&mut self) {
         let Some(connection) = &self.0 else { return };
         let shared = &connection.shared;
+        // On Node, a request that has arrived is always emitted.
+        if !shared.limits().node_compatible
+            && let Some(exchange) = shared.exchange.borrow_mut().as_mut()
+        {
+            exchange.withdraw(&shared.ctx);
+        }
         shared.end_current_exchange(ExchangeEnd::ClientGone);
         shared.end_streams(ExchangeEnd::ClientGone);
         shared.set_unsent_response(false);

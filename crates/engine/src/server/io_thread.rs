@@ -18,7 +18,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::bridge::event_batch::EventBatch;
+use crate::bridge::event_batch::{BatchPosition, EventBatch};
 use crate::bridge::handoff::{ControlMessage, Handoff};
 use crate::bridge::in_flight;
 use crate::bridge::ring::Ring;
@@ -29,6 +29,7 @@ use crate::log::access::AccessLog;
 use crate::log::request_logs::RequestLogs;
 use crate::log::statsd::Statsd;
 use crate::pressure::limits::Limits;
+use crate::pressure::queue_delay::QueueDelay;
 use crate::pressure::settings::Settings;
 use crate::runtime::handover::Signals;
 use crate::runtime::registrar::SocketRegistrar;
@@ -100,8 +101,14 @@ impl IoThread {
         let (slot, is_oversubscribed) = (worker_slot.slot.clone(), worker_slot.is_oversubscribed);
         options.ring.set_response_buffer(options.limits.settings.response_buffer_size as u32);
         let (poll, registrar) = SocketRegistrar::create()?;
-        let handoff =
-            Arc::new(Handoff::new(options.ring, slot, registrar, options.wake_javascript));
+        let queue_delay = QueueDelay::new(options.limits.settings.queue_delay_target);
+        let handoff = Arc::new(Handoff::new(
+            options.ring,
+            slot,
+            registrar,
+            options.wake_javascript,
+            queue_delay,
+        ));
         in_flight::register_thread(&handoff);
         let max_in_flight = options.limits.settings.worker_connections;
         let [taken, orphaned, faults, shortage] = std::array::from_fn(|_| handoff.clone());
@@ -329,6 +336,12 @@ impl IoThread {
     /// counts as asleep, and the next event wakes it. Otherwise JavaScript must call this again.
     pub fn take_events(&self, batch: &mut EventBatch) {
         self.handoff.take_batch(batch);
+    }
+
+    /// Finds the end of the part of a taken batch that begins at `from`. JavaScript must read the
+    /// parts in order: the requests of later parts can still be withdrawn.
+    pub fn take_part(&self, batch: &mut EventBatch, from: usize) -> BatchPosition {
+        self.handoff.take_part(batch, from)
     }
 
     /// Returns the numbers of open connections, requests in flight, finished requests and takeovers

@@ -5,5 +5,6 @@ pub(crate) mod affinity;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub mod io_thread;
+pub(crate) mod overload;
 pub(crate) mod servers;
 pub(crate) mod shutdown;

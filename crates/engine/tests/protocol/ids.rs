@@ -34,10 +34,19 @@ fn while_javascript_is_blocked_no_request_gets_an_id_that_it_has_in_flight() {
         stays.reset();
         wait(&engine, 0);
     }
-    engine.until("all aborts", |engine| {
-        (engine.count(|event| matches!(event, Event::Aborted(_))) == 4_201).then_some(())
+    // JavaScript has taken the first request; the others were withdrawn.
+    engine.until("all ends", |engine| {
+        let is_end = |event: &Event| matches!(event, Event::Aborted(_) | Event::Withdrawn(_));
+        (engine.count(is_end) == 4_201).then_some(())
     });
-    let ids: HashSet<_> = engine.received().iter().map(|received| received.request.id).collect();
+    let ids: HashSet<_> = engine
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Aborted(id) | Event::Withdrawn(id) => Some(*id),
+            _ => None,
+        })
+        .collect();
     assert!(ids.contains(&id));
     assert_eq!(ids.len(), 4_201);
 }

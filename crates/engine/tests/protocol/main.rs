@@ -23,4 +23,5 @@ mod stopping;
 mod surroundings;
 mod tls;
 mod tunnels;
+mod withdrawn;
 mod write_deadlines;

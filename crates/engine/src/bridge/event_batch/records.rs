@@ -11,7 +11,7 @@ use crate::bridge::wire::{
     CONNECTION_TEXTS_AT, EVENT_BYTES, EVENT_ID_AT, METHODS, REFUSED_BYTES, REFUSED_KIND_AT,
     REQUEST_CONNECTION_AT, REQUEST_FIELD_COUNT_AT, REQUEST_FLAGS_AT, REQUEST_LENGTH_AT,
     REQUEST_LENGTHS_AT, REQUEST_METHOD_AT, REQUEST_TARGET_LENGTH_AT, TEXT_AT, TEXT_LENGTH_AT,
-    body_kind, connection_kind, event, request_flag,
+    body_kind, connection_kind, event, fault_level, request_flag,
 };
 use crate::buffers::byte_counts::ByteCounts;
 use crate::buffers::sizes::SHORT_CHUNK;
@@ -73,7 +73,7 @@ impl EventBatch {
         policy: &ParsePolicy,
     ) {
         let (at, chunk) = (self.text.len() as u32, self.chunks.len() as u32);
-        self.requests.push(RequestStart { id, at, chunk });
+        self.requests.push(RequestStart { id, at, chunk, ..RequestStart::default() });
         let body_kind = match &body {
             RequestBody::None => body_kind::NONE,
             RequestBody::Short(_) | RequestBody::Whole(_) => body_kind::WHOLE,
@@ -192,7 +192,12 @@ impl EventBatch {
 
     /// Adds a message for the error log, cut to 1000 bytes.
     pub(crate) fn push_fault(&mut self, text: &str) {
-        self.push_text(event::FAULT, 0, &text.as_bytes()[..text.len().min(1_000)]);
+        self.push_log_line(fault_level::ERROR, text);
+    }
+
+    /// Adds a message for the error log, with a level of [`fault_level`].
+    pub(crate) fn push_log_line(&mut self, level: u8, text: &str) {
+        self.push_text(event::FAULT, u32::from(level), &text.as_bytes()[..text.len().min(1_000)]);
     }
 
     fn push_text(&mut self, kind: u8, id: u32, text: &[u8]) {

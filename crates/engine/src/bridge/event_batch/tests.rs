@@ -1,24 +1,7 @@
-//! Chunks and parts of batches.
+//! Chunks and requests of batches.
 
 use super::*;
 use crate::buffers::sizes::SHORT_CHUNK;
-
-#[test]
-fn a_part_ends_with_the_next_request_after_its_size() {
-    let begun = |id, at, chunk| RequestStart { id, at, chunk };
-    let requests = vec![begun(1, 0, 0), begun(2, 1_000, 1), begun(3, 5_000, 2)];
-    let mut batch = EventBatch { text: vec![0; 10_000], requests, ..EventBatch::default() };
-    for _ in 0..4 {
-        batch.push_chunk(Bytes::from_static(b"body"));
-    }
-    let end = BatchPosition { text: 10_000, chunks: 4 };
-    assert_eq!(batch.find_part_end(0), BatchPosition { text: 5_000, chunks: 2 });
-    assert_eq!(batch.find_part_end(5_000), end);
-    batch.requests.clear();
-    assert_eq!(batch.find_part_end(0), end);
-    batch.clear();
-    assert_eq!(batch.find_part_end(0), BatchPosition::default());
-}
 
 #[test]
 fn short_chunks_are_copied_as_far_as_there_is_room() {
@@ -47,9 +30,9 @@ fn an_appended_batch_keeps_its_requests_and_chunks_in_place() {
     first.text.extend_from_slice(&[1; 6_000]);
     let mut second = EventBatch { text: vec![2; 10], ..EventBatch::default() };
     second.push_chunk(Bytes::from_static(b"two"));
-    second.requests.push(RequestStart { id: 7, at: 4, chunk: 1 });
+    second.requests.push(RequestStart { id: 7, at: 4, chunk: 1, ..RequestStart::default() });
     first.append(&mut second);
-    assert_eq!(first.find_part_end(0), BatchPosition { text: 6_004, chunks: 2 });
+    assert_eq!(first.requests[0].position(), BatchPosition { text: 6_004, chunks: 2 });
     let mut room = [0; 16];
     assert_eq!(first.copy_short_chunks(0, 2, &mut room), 2);
     assert_eq!(room[..10], *b"\x03\0one\x03\0two");

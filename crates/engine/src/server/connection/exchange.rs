@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::ConnectionState;
+use crate::bridge::wire::head_flag;
 use crate::buffers::sizes::{MIN_BODY_CREDIT, WIDE_BODY_CHUNK};
 use crate::exchange::deadlines::Due;
 use crate::exchange::request_body::Received;
@@ -182,6 +183,13 @@ impl Exchange {
         // JavaScript is not notified of the end of a withdrawn request.
         self.is_dispatched = !withdrawn;
         withdrawn
+    }
+
+    /// Returns the flags of [`ResponseSink::error_flags`].
+    pub(crate) fn error_flags(&self) -> u8 {
+        let no_body = if self.method == find_method(b"HEAD") { head_flag::NO_BODY } else { 0 };
+        let close = if self.is_upgrade_undecided() { head_flag::CLOSE } else { 0 };
+        no_body | close
     }
 
     /// Learns the session that the response creates from the fields of its head, if it has one.

@@ -2,6 +2,7 @@
 //! client's close (RFC 9112 section 9.6).
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::{Connection, ConnectionState, Phase, Turn};
 use crate::exchange::ExchangeEnd;
@@ -38,6 +39,21 @@ impl Connection {
             Some(_) => {}
         }
         if self.has_javascript_passed_end() { Turn::Close } else { Turn::Wait }
+    }
+
+    /// Withdraws the request in flight if JavaScript has not taken it and the client half-closes
+    /// later than [`HALF_CLOSE_TIME`] after it. Returns whether it did. Such a client has given up:
+    /// one that sends nothing more, like `nc`, half-closes right after its request.
+    pub(crate) fn withdraw_late_half_close(&self) -> bool {
+        let shared = &self.shared;
+        let exchange = shared.exchange.borrow();
+        let waiting = exchange.as_ref().filter(|exchange| exchange.is_dispatched);
+        let limits = shared.limits();
+        !limits.half_open
+            && !limits.node_compatible
+            && waiting.is_some_and(|exchange| {
+                shared.ctx.outbox.withdraw_after(exchange.id, HALF_CLOSE_TIME)
+            })
     }
 
     /// Whether JavaScript has processed a batch since the task noticed the half-close, and all its
@@ -158,5 +174,7 @@ impl ConnectionState {
     }
 }
 
+/// Time after a request in which a client may half-close and still receive the response.
+const HALF_CLOSE_TIME: Duration = Duration::from_millis(200);
 /// Maximum reads of discarded bytes per step, before the clock is checked.
 const MAX_LINGER_READS_PER_STEP: usize = 4;

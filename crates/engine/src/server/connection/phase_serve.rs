@@ -138,6 +138,9 @@ impl Connection {
             Poll::Ready(Err(_)) => Err(Turn::Close),
             Poll::Ready(Ok(0)) => {
                 self.has_input_ended = true;
+                if self.withdraw_late_half_close() {
+                    return Err(Turn::Close);
+                }
                 Err(self.handle_half_close())
             }
             Poll::Ready(Ok(count)) => {

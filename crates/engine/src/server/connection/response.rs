@@ -140,6 +140,10 @@ impl ResponseSink for ConnectionState {
     fn notify_when_sent(&self) {
         self.change_exchange(|exchange| exchange.response.notifies_when_sent = true);
     }
+
+    fn error_flags(&self) -> u8 {
+        self.exchange.borrow().as_ref().map_or(0, Exchange::error_flags)
+    }
 }
 
 impl ConnectionState {

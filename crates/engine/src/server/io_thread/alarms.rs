@@ -9,6 +9,7 @@ use crate::log::access::AccessLog;
 use crate::runtime::alarms::Alarm;
 use crate::server::connection::{advance_wheel, end_body_buffering};
 use crate::server::context::Context;
+use crate::server::overload::reject_late_requests;
 use crate::server::shutdown::exit_if_orphaned;
 use crate::transport::tls::abort_expired_handshakes;
 
@@ -23,6 +24,7 @@ pub(super) fn handle_alarms(ctx: &Rc<Context>) {
             Alarm::BodyBuffering => end_body_buffering(ctx),
             Alarm::Handshakes => abort_expired_handshakes(ctx),
             Alarm::Orphan => exit_if_orphaned(ctx),
+            Alarm::LateRequests => reject_late_requests(ctx),
         }
     }
 }

@@ -16,7 +16,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use monoceros_engine::bridge::event_batch::EventBatch;
+use monoceros_engine::bridge::event_batch::{BatchPosition, EventBatch};
 use monoceros_engine::log::access::AccessLog;
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions, LoopMode};
@@ -232,6 +232,10 @@ impl Engine {
             self.js.io.take_events(&mut self.batch);
             if self.batch.is_empty() {
                 break;
+            }
+            let mut part = BatchPosition::default();
+            while part.text < self.batch.text.len() {
+                part = self.js.io.take_part(&mut self.batch, part.text);
             }
             for event in records::read(&mut self.batch) {
                 if !self.is_fence(&event) {
