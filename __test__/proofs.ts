@@ -198,7 +198,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   ),
   forwarded_allow_ips: proof(
     'wire/forwarding.spec.ts',
-    'fields of a client that is not trusted are ignored',
+    'X-Forwarded-For and X-Forwarded-Host set address and host',
   ),
   forwarded_headers: proof(
     'wire/forwarding.spec.ts',
