@@ -15,6 +15,14 @@ import { bindNatively, config, log, logged } from '../http/engines.ts'
 import { needsAddon } from '../requirements.ts'
 import { Http2Client, readResponse } from './client.ts'
 
+/** A request for a WebSocket on a stream (RFC 8441). */
+const WEBSOCKET_REQUEST = {
+  ':method': 'CONNECT',
+  ':protocol': 'websocket',
+  ':path': '/chat',
+  'sec-websocket-version': '13',
+}
+
 const onNative = needsAddon(test)
 
 let engine: Engine | undefined
@@ -204,12 +212,7 @@ onNative('an extended CONNECT opens a WebSocket, and ws receives an upgrade', as
   const client = await serve(t, server)
   await client.fetch('/')
   t.true(client.session.remoteSettings.enableConnectProtocol)
-  const stream = client.request({
-    ':method': 'CONNECT',
-    ':protocol': 'websocket',
-    ':path': '/chat',
-    'sec-websocket-version': '13',
-  })
+  const stream = client.request(WEBSOCKET_REQUEST)
   const [headers] = (await once(stream, 'response')) as [Record<string, unknown>]
   t.is(headers[':status'], 200)
   t.false('sec-websocket-accept' in headers || 'upgrade' in headers)
@@ -232,12 +235,7 @@ onNative('websocket_max_message_size limits the messages of a stream', async (t)
     sockets.on('connection', (socket) => socket.on('close', resolve))
   })
   const client = await serve(t, server)
-  const stream = client.request({
-    ':method': 'CONNECT',
-    ':protocol': 'websocket',
-    ':path': '/chat',
-    'sec-websocket-version': '13',
-  })
+  const stream = client.request(WEBSOCKET_REQUEST)
   await once(stream, 'response')
   stream.write(textFrame('x'.repeat(100)))
   stream.write(textFrame('x'.repeat(101)))
@@ -256,12 +254,7 @@ onNative('a WebSocket that the application destroys is reset', async (t) => {
   })
   const client = await serve(t, server)
   await client.fetch('/')
-  const stream = client.request({
-    ':method': 'CONNECT',
-    ':protocol': 'websocket',
-    ':path': '/chat',
-    'sec-websocket-version': '13',
-  })
+  const stream = client.request(WEBSOCKET_REQUEST)
   await once(stream, 'response')
   stream.on('error', () => {}).resume()
   stream.write(textFrame('go'))

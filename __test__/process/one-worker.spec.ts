@@ -16,6 +16,7 @@ import {
   startProgram,
   until,
 } from './program.ts'
+import { upgrade } from './upgrading.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -85,10 +86,7 @@ for (const engine of ENGINES) {
 test.serial('during an upgrade one of both arbiters has the work', async (t) => {
   const program = await start(t, serveArgs('auto', '-w', '1')).ready(1)
   const first = await begun(program, 1)
-  program.signal('SIGUSR2')
-  const [, pid] = await program.line(/The new arbiter \(pid: (\d+)\) is serving/)
-  const newer = Number(pid)
-  t.teardown(() => [...childrenOf(newer), newer].map((each) => process.kill(each, 'SIGKILL')))
+  const newer = await upgrade(t, program)
   t.is(events(program).length, 1)
   program.signal('SIGTERM')
   const second = await begun(program, 2)
@@ -104,10 +102,7 @@ test.serial('during an upgrade one of both arbiters has the work', async (t) => 
 test.serial('a killed arbiter: the new one waits for the worker that has the work', async (t) => {
   const program = await start(t, serveArgs('auto', '-w', '1')).ready(1)
   const first = await begun(program, 1)
-  program.signal('SIGUSR2')
-  const [, pid] = await program.line(/The new arbiter \(pid: (\d+)\) is serving/)
-  const newer = Number(pid)
-  t.teardown(() => [...childrenOf(newer), newer].map((each) => process.kill(each, 'SIGKILL')))
+  const newer = await upgrade(t, program)
   program.signal('SIGKILL')
   const second = await begun(program, 2)
   t.false(isAlive(first.pid))

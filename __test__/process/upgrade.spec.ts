@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import { needs } from '../requirements.ts'
 import { startLoad } from './load.ts'
 import {
@@ -21,11 +21,11 @@ import {
   ENGINES,
   get,
   isAlive,
-  type Program,
   serveArgs,
   startProgram,
   until,
 } from './program.ts'
+import { upgrade } from './upgrading.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const testBuilt = needs('a build', existsSync(join(ROOT, 'dist/cli/main.js')))
@@ -135,19 +135,4 @@ function install(directory: string, version: string): string {
   writeFileSync(join(at, 'package.json'), JSON.stringify({ ...manifest, version }))
   symlinkSync(join(ROOT, 'node_modules'), join(at, 'node_modules'))
   return join(at, 'dist/cli/main.js')
-}
-
-/** Starts a new arbiter and waits until it serves; it is ended after the test. */
-async function upgrade(t: ExecutionContext, program: Program): Promise<number> {
-  program.signal('SIGUSR2')
-  const [, pid] = await program.line(/Starting a new arbiter \(pid: (\d+)\)/)
-  const newer = Number(pid)
-  t.teardown(async () => {
-    if (!isAlive(newer)) return
-    const family = [...childrenOf(newer), newer]
-    for (const member of family) if (isAlive(member)) process.kill(member, 'SIGKILL')
-    await until(() => family.every((member) => !isAlive(member)), 'the end of the new arbiter')
-  })
-  await program.line(/The new arbiter \(pid: \d+\) is serving beside this one/)
-  return newer
 }
