@@ -5,6 +5,8 @@
  * answers with the same code, between two of its own frames, and closes the connection.
  */
 
+import { headerLength, payloadLength } from './websocket-header.ts'
+
 /** Time that the application and the client have to close the connection. */
 const CLOSE_TIMEOUT_MS = 5_000
 
@@ -14,7 +16,6 @@ const CLOSE_FRAME = Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf1])
 const NOTHING = Buffer.alloc(0)
 /** Opcodes from here on are those of control frames, which may be between fragments. */
 const FIRST_CONTROL_OPCODE = 8
-const MASK_BYTES = 4
 
 /** A socket whose connection the application has taken over. */
 interface LimitedSocket {
@@ -78,24 +79,6 @@ export class WebSocketLimit {
     this.#socket.once('close', () => clearTimeout(timer))
     return true
   }
-}
-
-/** Returns the length of the header at this place: 2 if its second byte has not arrived. */
-function headerLength(bytes: Buffer, at: number): number {
-  const second = bytes[at + 1] ?? 0
-  return 2 + extendedLength(second) + (second & 0x80 ? MASK_BYTES : 0)
-}
-
-function payloadLength(bytes: Buffer, at: number): number {
-  const second = bytes[at + 1] ?? 0
-  const extended = extendedLength(second)
-  if (extended === 0) return second & 0x7f
-  return extended === 2 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2))
-}
-
-function extendedLength(second: number): number {
-  const short = second & 0x7f
-  return short === 126 ? 2 : short === 127 ? 8 : 0
 }
 
 /** Returns a limit for a connection that was taken over, unless it carries another protocol. */

@@ -1,7 +1,9 @@
 /**
  * Finds the frame boundaries in the WebSocket bytes that an application sends (RFC 6455 section
- * 5.2). The native engine has the same in `crates/engine/src/server/connection/websocket.rs`.
+ * 5.2). The native engine has the same in `crates/engine/src/exchange/websocket.rs`.
  */
+
+import { headerLength, payloadLength } from '../websocket-header.ts'
 
 /** A close frame with the status code 1012, "Service Restart": the client may reconnect at once. */
 export const RESTART_FRAME: Buffer = Buffer.from([0x88, 2, 0x03, 0xf4])
@@ -35,25 +37,16 @@ export class WebSocketFrames {
         continue
       }
       this.#head[this.#headBytes++] = bytes[at++] ?? 0
-      if (this.#headBytes >= 2 && this.#headBytes === this.#headLength()) this.#startPayload()
+      if (this.#headBytes >= 2 && this.#headBytes === headerLength(this.#head, 0))
+        this.#startPayload()
     }
     return at
   }
 
   #startPayload(): void {
-    const [first = 0, second = 0] = this.#head
+    const [first = 0] = this.#head
     if ((first & 0x0f) === CLOSE_OPCODE) this.hasCloseFrame = true
-    const short = second & 0x7f
-    const extended = short === 126 ? 2 : short === 127 ? 8 : 0
-    this.#payloadBytesLeft = extended === 0 ? short : 0
-    for (let i = 2; i < 2 + extended; i++)
-      this.#payloadBytesLeft = this.#payloadBytesLeft * 256 + (this.#head[i] ?? 0)
+    this.#payloadBytesLeft = payloadLength(this.#head, 0)
     this.#headBytes = 0
-  }
-
-  #headLength(): number {
-    const second = this.#head[1] ?? 0
-    const short = second & 0x7f
-    return 2 + (short === 126 ? 2 : short === 127 ? 8 : 0) + (second & 0x80 ? 4 : 0)
   }
 }
