@@ -7,6 +7,7 @@ import test from 'ava'
 import { needsAddon } from '../requirements.ts'
 import { startLoad } from './load.ts'
 import { ENGINES, get, isAlive, type Program, serveArgs, startProgram, until } from './program.ts'
+import { upgrade } from './upgrading.ts'
 
 /** Free a moment ago. */
 async function freePort(): Promise<number> {
@@ -83,15 +84,14 @@ withAddon('a new arbiter takes over the extra sockets of the old one', async (t)
   const args = serveArgs('native', '-w', '1', '-p', 'pid')
   const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(1)
   program.write('app.cjs', source(metrics, '2'))
-  program.signal('SIGUSR2')
-  const [, newer] = await program.line(/The new arbiter \(pid: (\d+)\) is serving/)
+  const newer = await upgrade(t, program)
   program.signal('SIGTERM')
   t.is(await program.exited, 0)
   const { version } = await report(metrics)
   t.is(version, '2')
   t.notRegex(program.log, /EADDRINUSE|extra Error/)
-  process.kill(Number(newer), 'SIGTERM')
-  await until(() => !isAlive(Number(newer)), 'the end of the new arbiter')
+  process.kill(newer, 'SIGTERM')
+  await until(() => !isAlive(newer), 'the end of the new arbiter')
 })
 
 withAddon('an address is closed when no worker listens there any more', async (t) => {
