@@ -3,7 +3,6 @@
 // for each figure, and exits with 1 if a bar is missed.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -14,6 +13,7 @@ import { ROOT } from '../scripts/command.ts'
 import { spread } from './figures.ts'
 import { chooseGenerator, drive } from './load.ts'
 import { childrenOf, pinned, processorTimeUs, residentBytes, SERVER_CPU } from './processors.ts'
+import { end, until } from './started.ts'
 
 const PORT = 19_500
 const METRICS_PORT = 19_550
@@ -23,7 +23,7 @@ const APP = join(ROOT, 'bench/apps/monitored.cjs')
 const BARE = 'a node:http server'
 const BARE_PORT = 19_549
 const BARE_SERVER = `require('http').createServer((_, res) => res.end()).listen(${BARE_PORT})`
-const START_MS = 60_000
+const READY = { limitMs: 60_000 }
 /** Prometheus' default is a scrape each minute, and 15 s is usual. */
 const SCRAPE_INTERVAL_MS = 1_000
 const CONNECTIONS = 64
@@ -106,7 +106,7 @@ async function cost(): Promise<void> {
     ratios.worker.push(on.worker / off.worker)
     ratios.all.push(on.all / off.all)
   }
-  await Promise.all(servers.map(stop))
+  await Promise.all(servers.map(end))
   for (const [name, part] of [
     ['worker', ratios.worker],
     ['worker and arbiter', ratios.all],
@@ -130,21 +130,29 @@ async function blocked(): Promise<void> {
     env: { BLOCK_MS: `${BLOCK_MS}` },
   })
   const bare = spawn(process.execPath, ['-e', BARE_SERVER], { stdio: 'ignore' })
-  await until(async () => {
-    const answer = await fetchPage({ port: BARE_PORT, path: '/' }).catch(() => undefined)
-    return answer?.status === 200
-  }, server)
+  await until(
+    async () => {
+      const answer = await fetchPage({ port: BARE_PORT, path: '/' }).catch(() => undefined)
+      return answer?.status === 200
+    },
+    server,
+    READY,
+  )
   await scrape(server)
   const requests = Array.from({ length: 3 * BLOCKED_WORKERS }, () =>
     fetchPage({ port: server.port, path: '/block', isKept: false }).catch(() => undefined),
   )
-  await until(async () => {
-    const active = await scrape(server, '?by=worker')
-    const counts = [...active.text.matchAll(/^http_server_active_requests\{[^}]*\} (\d+)$/gm)]
-    const inFlight = counts.map(([, count]) => Number(count))
-    const total = inFlight.reduce((sum, count) => sum + count, 0)
-    return total === requests.length && inFlight.every((count) => count > 0)
-  }, server)
+  await until(
+    async () => {
+      const active = await scrape(server, '?by=worker')
+      const counts = [...active.text.matchAll(/^http_server_active_requests\{[^}]*\} (\d+)$/gm)]
+      const inFlight = counts.map(([, count]) => Number(count))
+      const total = inFlight.reduce((sum, count) => sum + count, 0)
+      return total === requests.length && inFlight.every((count) => count > 0)
+    },
+    server,
+    READY,
+  )
   const times: Record<'/metrics' | '/readyz' | 'the public /readyz' | typeof BARE, number[]> = {
     '/metrics': [],
     '/readyz': [],
@@ -198,7 +206,7 @@ async function series(): Promise<void> {
     env: { SERIES: `${SERIES}` },
   })
   const isComplete = ({ text }: Answer) => countSeries(text, SERIES_WORKERS) === SERIES
-  await until(async () => isComplete(await scrape(server)), server)
+  await until(async () => isComplete(await scrape(server)), server, READY)
   const answers: Answer[] = []
   for (let count = 0; count < 20; count += 1) {
     await pause(250)
@@ -211,14 +219,18 @@ async function series(): Promise<void> {
     bar: `${MAX_SCRAPE_MS} ms, complete`,
     isHeld: most <= MAX_SCRAPE_MS && answers.every(isComplete),
   })
-  await stop(server)
+  await end(server)
 }
 
 /** The arbiter's memory over many scrapes. */
 async function memory(): Promise<void> {
   const [workers, count] = [2, 500]
   const server = await start(4, { workers, hasMetrics: true, env: { SERIES: `${count}` } })
-  await until(async () => countSeries((await scrape(server)).text, workers) === count, server)
+  await until(
+    async () => countSeries((await scrape(server)).text, workers) === count,
+    server,
+    READY,
+  )
   const total = Number(values.scrapes)
   const marks: number[] = []
   const startedAtMs = performance.now()
@@ -237,7 +249,7 @@ async function memory(): Promise<void> {
     bar: `growth ${MAX_GROWTH}`,
     isHeld: late / early <= MAX_GROWTH,
   })
-  await stop(server)
+  await end(server)
 }
 
 /** Number of series of the application whose value is that of this many workers. */
@@ -308,31 +320,15 @@ async function start(index: number, options: StartOptions): Promise<Server> {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     server.log = (server.log + text).slice(-100_000)
   })
-  await until(() => /Ready: /.test(server.log), server)
-  if (hasMetrics) await until(() => /Metrics at: /.test(server.log), server)
+  await until(() => /Ready: /.test(server.log), server, READY)
+  if (hasMetrics) await until(() => /Metrics at: /.test(server.log), server, READY)
   return server
-}
-
-async function stop({ child }: Server): Promise<void> {
-  const exited = once(child, 'exit')
-  child.kill('SIGTERM')
-  await exited
 }
 
 /** Processor time of a server in microseconds. */
 function timesOf({ pid }: Server): { readonly worker: number; readonly arbiter: number } {
   const worker = childrenOf(pid).reduce((sum, child) => sum + processorTimeUs(child), 0)
   return { worker, arbiter: processorTimeUs(pid) }
-}
-
-async function until(check: () => boolean | Promise<boolean>, server: Server): Promise<void> {
-  const deadline = performance.now() + START_MS
-  while (!(await check())) {
-    if (performance.now() > deadline || server.child.exitCode !== null) {
-      throw new TypeError(`the server does not get ready:\n${server.log.slice(-4_000)}`)
-    }
-    await pause(20)
-  }
 }
 
 function row(line: { what: string; figure: string; bar: string; isHeld: boolean }): void {

@@ -4,16 +4,17 @@
 // answered in time, with node:http beside it. Then the worker is loaded in ways that must reject
 // nothing. The first processor is left to the server, the load runs on the second.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { ROOT } from '../scripts/command.ts'
 import { OpenLoop, type Outcomes } from './open-loop.ts'
+import { end, type Started, until } from './started.ts'
 
 const PORT = 19_500
+const READY = { limitMs: 15_000 }
 const PATIENCE_MS = 1000
 /** Patience of the clients that must all be answered. */
 const LONG_PATIENCE_MS = 20_000
@@ -33,11 +34,6 @@ const COMMANDS = {
   Monoceros: [join(ROOT, 'dist/cli/main.js'), app, '-b', `127.0.0.1:${PORT}`, '-w', '1'],
 }
 
-interface Server {
-  readonly untilAnswering: () => Promise<void>
-  readonly stop: () => Promise<void>
-}
-
 const HEADINGS = [
   ...['server', 'load', 'capacity/s', 'sent/s', 'in time/s', 'of the load', 'of the capacity'],
   ...['503/s', 'given up/s', 'failed/s', 'median', '99 %', 'generator busy'],
@@ -49,10 +45,10 @@ for (const [name, command] of Object.entries(COMMANDS)) {
   if (values.only !== undefined && values.only !== name) continue
   const server = start(command)
   try {
-    await server.untilAnswering()
+    await until(isAnswering, server, READY)
     for (const factor of values.factors.split(',').map(Number)) await measure(name, factor)
   } finally {
-    await server.stop()
+    await end(server)
   }
 }
 if (values.only !== 'node:http') await checkFalseAlarms()
@@ -91,7 +87,7 @@ async function checkFalseAlarms(): Promise<void> {
   console.log('| --- | --- | --- | --- | --- |')
   const server = start(COMMANDS.Monoceros)
   try {
-    await server.untilAnswering()
+    await until(isAnswering, server, READY)
     const capacity = await measureCapacity()
     const steady = { perSecond: capacity * 0.8, seconds: 5 }
     const collected = wait(1500).then(() => fetch(`http://127.0.0.1:${PORT}/collect`))
@@ -103,12 +99,12 @@ async function checkFalseAlarms(): Promise<void> {
     report('download of 1 GiB at 0.5x', await open().run(half))
     if ((await downloaded) !== 2 ** 30) throw new Error('the download is not complete')
   } finally {
-    await server.stop()
+    await end(server)
   }
   const slow = start(COMMANDS.Monoceros, { START_MS: '2000' })
-  await untilListening()
+  await until(isListening, slow, READY)
   report(`start with ${CROWD} requests waiting`, await open().burst(CROWD))
-  await slow.stop()
+  await end(slow)
 }
 
 function open(): OpenLoop {
@@ -130,43 +126,29 @@ async function countBytes(response: Response): Promise<number> {
   return bytes
 }
 
-function start(command: readonly string[], more?: Record<string, string>): Server {
+function start(command: readonly string[], more?: Record<string, string>): Started {
   const env = { ...process.env, PORT: `${PORT}`, NODE_ENV: 'production', ...more }
-  const stdio = ['ignore', 'pipe', 'pipe'] as const
-  const child: ChildProcess = spawn(process.execPath, [...command], { stdio: [...stdio], env })
-  let log = ''
+  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'pipe'], env })
+  const started = { child, log: '' }
   for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text: string) => {
-      log = (log + text).slice(-20_000)
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      started.log = (started.log + text).slice(-20_000)
     })
   }
-  const exited = once(child, 'exit')
-  const stop = async () => {
-    child.kill('SIGTERM')
-    await exited
-  }
-  const isAnswering = () =>
-    fetch(`http://127.0.0.1:${PORT}/`, { signal: AbortSignal.timeout(10_000) }).then(
-      (response) => response.ok,
-      () => false,
-    )
-  const untilAnswering = async () => {
-    const deadline = Date.now() + 15_000
-    while (!(await isAnswering())) {
-      const isWaiting = child.exitCode === null && Date.now() < deadline
-      if (!isWaiting) throw new Error(`the server does not answer:\n${log}`)
-      await wait(50)
-    }
-  }
-  return { untilAnswering, stop }
+  return started
 }
 
-/** Waits until the socket listens, which is before the application is loaded. */
-async function untilListening(): Promise<void> {
-  const isListening = () =>
-    new Promise<boolean>((done) => {
-      const socket = connect(PORT, '127.0.0.1', () => done(socket.destroy() !== undefined))
-      socket.on('error', () => done(false))
-    })
-  while (!(await isListening())) await wait(20)
+function isAnswering(): Promise<boolean> {
+  return fetch(`http://127.0.0.1:${PORT}/`, { signal: AbortSignal.timeout(10_000) }).then(
+    (response) => response.ok,
+    () => false,
+  )
+}
+
+/** Whether the socket listens, which it does before the application is loaded. */
+function isListening(): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(PORT, '127.0.0.1', () => done(socket.destroy() !== undefined))
+    socket.on('error', () => done(false))
+  })
 }

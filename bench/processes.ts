@@ -3,8 +3,7 @@
 // memory of an idle worker against that, and of the arbiter against an idle process; the arbiter's
 // processor time while its workers are under full load.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -15,6 +14,7 @@ import { spread } from './figures.ts'
 import { chooseGenerator, drive } from './load.ts'
 import { findNode, type NodeBinary } from './nodes.ts'
 import { childrenOf, processorTimeUs, residentBytes } from './processors.ts'
+import { end, type Started, until } from './started.ts'
 
 const PORT = 19_470
 const APP = join(ROOT, 'bench/apps/express-script.js')
@@ -24,12 +24,10 @@ const CLI = join(ROOT, 'dist/cli/main.js')
  * for the next one.
  */
 const SETTLE_MS = 3_000
-const POLL_MS = 2
-const LIMIT_MS = 30_000
+const READY = { limitMs: 30_000, pollMs: 2 }
 const LOAD_CONNECTIONS = 64
 
-interface Started {
-  readonly child: ChildProcess
+interface Timed extends Started {
   readonly startedAtMs: number
   log: string
 }
@@ -129,7 +127,7 @@ async function arbiterFor(
   const args = ['-w', String(workers), '-b', `127.0.0.1:${PORT}`, '--log-level', 'debug']
   const arbiter = start([node.path, CLI, APP, ...args])
   const firstMs = await firstAnswerMs(arbiter)
-  await until(() => arbiter.log.match(/Worker ready/g)?.length === workers, arbiter)
+  await until(() => arbiter.log.match(/Worker ready/g)?.length === workers, arbiter, READY)
   await use(arbiter, firstMs)
   await end(arbiter)
 }
@@ -140,30 +138,24 @@ async function bootOfOneMore(arbiter: Started): Promise<number> {
   const before = ready()
   const startedAtMs = performance.now()
   arbiter.child.kill('SIGTTIN')
-  await until(() => ready() > before, arbiter)
+  await until(() => ready() > before, arbiter, READY)
   return performance.now() - startedAtMs
 }
 
-function start(command: readonly [string, ...string[]]): Started {
+function start(command: readonly [string, ...string[]]): Timed {
   const [program, ...args] = command
   const env = { ...process.env, PORT: String(PORT), NODE_ENV: 'production', NODE_OPTIONS: '' }
   const startedAtMs = performance.now()
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env })
-  const started: Started = { child, startedAtMs, log: '' }
+  const started: Timed = { child, startedAtMs, log: '' }
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     started.log += text
   })
   return started
 }
 
-async function end({ child }: Started): Promise<void> {
-  const exited = once(child, 'exit')
-  child.kill('SIGTERM')
-  await exited
-}
-
-async function firstAnswerMs(started: Started): Promise<number> {
-  await until(asks, started)
+async function firstAnswerMs(started: Timed): Promise<number> {
+  await until(asks, started, READY)
   return performance.now() - started.startedAtMs
 }
 
@@ -180,14 +172,6 @@ function asks(): Promise<boolean> {
     })
     socket.on('error', () => done(false))
   })
-}
-
-async function until(ask: () => boolean | Promise<boolean>, started: Started): Promise<void> {
-  const deadline = performance.now() + LIMIT_MS
-  while (!(await ask())) {
-    if (performance.now() > deadline) throw new TypeError(`nothing happens:\n${started.log}`)
-    await pause(POLL_MS)
-  }
 }
 
 function megabytes(pid = 0): number {
