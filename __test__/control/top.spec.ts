@@ -24,6 +24,7 @@ function reading(at: number, workers: readonly Partial<WorkerLoad>[]): LoadRepor
     queued: 3,
     workers: workers.map((worker) => ({
       ...{ pid: 2, slot: 1, age: 1, generation: 1, state: 'serving', uptime: 1, requests: 0 },
+      leads: false,
       ...{ inFlight: 0, connections: 5, heartbeatAge: 0, memory: 1024 ** 2, utilization: 0.5 },
       latency: null,
       ...worker,

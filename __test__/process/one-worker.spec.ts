@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
+import type { WorkerReport } from '../../ts/control/reports.ts'
+import { startControlled } from '../control/ctl.ts'
 import {
   childrenOf,
   ENGINES,
@@ -39,6 +41,15 @@ const WORK = `
 const APP = `${WORK}
   require('monoceros').runInOneWorker(work)
   module.exports = (req, res) => res.end(String(process.pid))`
+
+/** The application, with the package where it looks for it. */
+const LINKED_APP = {
+  files: { 'app.cjs': APP },
+  prepare(directory: string) {
+    mkdirSync(join(directory, 'node_modules'))
+    symlinkSync(ROOT, join(directory, 'node_modules/monoceros'))
+  },
+}
 
 interface WorkEvent {
   readonly name: 'begin' | 'end'
@@ -82,6 +93,21 @@ for (const engine of ENGINES) {
     t.is(events(program).filter(({ name }) => name === 'begin').length, 4)
   })
 }
+
+test.serial('ctl shows which worker has the work', async (t) => {
+  const { program, ask, ctl } = await startControlled(t, { ...LINKED_APP, workers: 2 })
+  const { pid } = await begun(program, 1)
+  const workers: WorkerReport[] = await ask('workers')
+  t.deepEqual(
+    workers.filter(({ leads }) => leads).map((worker) => worker.pid),
+    [pid],
+  )
+  const lines = (await ctl('workers')).out.split('\n')
+  t.deepEqual(
+    lines.filter((line) => line.includes('leading')).map((line) => Number.parseInt(line, 10)),
+    [pid],
+  )
+})
 
 test.serial('during an upgrade one of both arbiters has the work', async (t) => {
   const program = await start(t, serveArgs('auto', '-w', '1')).ready(1)
@@ -183,15 +209,7 @@ function start(
   args: readonly string[],
   options: { files?: Record<string, string>; env?: Record<string, string> } = {},
 ): Program {
-  return startProgram(t, {
-    files: { 'app.cjs': APP },
-    args,
-    prepare(directory) {
-      mkdirSync(join(directory, 'node_modules'))
-      symlinkSync(ROOT, join(directory, 'node_modules/monoceros'))
-    },
-    ...options,
-  })
+  return startProgram(t, { ...LINKED_APP, args, ...options })
 }
 
 function events({ directory }: Program): WorkEvent[] {

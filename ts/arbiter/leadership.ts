@@ -78,6 +78,7 @@ export class Leadership {
       if (this.#leader === undefined) return this.#passIfUnused()
       this.#notifyPeer(this.#leader)
       logLine(log, 'workerLeads', this.#leader.pid)
+      this.#leader.wasChosen = true
       this.#leader.child.send({ type: 'lead' })
       return
     }

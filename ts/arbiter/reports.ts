@@ -157,7 +157,8 @@ export class Reports {
 
   #describeWorker(worker: WorkerHandle): WorkerReport {
     const { age, state } = worker
-    return { ...takeWorkerSnapshot(this.#sources.system, this.#board, worker), age, state }
+    const snapshot = takeWorkerSnapshot(this.#sources.system, this.#board, worker)
+    return { ...snapshot, age, state, leads: worker.isLeading() }
   }
 
   get #board(): ArbiterScoreboard {

@@ -57,6 +57,8 @@ export class WorkerHandle {
   hasUncaughtError = false
   /** True while the worker has work that one worker does, and can begin or has begun it. */
   canLead = false
+  /** True once the arbiter has chosen the worker for that work. */
+  wasChosen = false
   /** True once the worker has served long enough that its exit is no crash loop. */
   isStable = false
   /**
@@ -92,6 +94,11 @@ export class WorkerHandle {
   recordReport({ type }: Extract<WorkerMessage, { type: WorkerReportType }>): void {
     if (type === 'uncaughtError') this.hasUncaughtError = true
     else this.canLead = type === 'canLead'
+  }
+
+  /** Returns whether the worker does the work of one worker now. */
+  isLeading(): boolean {
+    return this.wasChosen && this.canLead
   }
 
   /** Returns whether the worker serves or is about to. */

@@ -36,6 +36,8 @@ export interface WorkerReport extends WorkerSnapshot {
   /** Ordinal number among all workers ever started. */
   readonly age: number
   readonly state: string
+  /** True for the worker that does the work of one worker, as in docs/one-worker.md. */
+  readonly leads: boolean
 }
 
 /**

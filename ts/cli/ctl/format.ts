@@ -121,7 +121,7 @@ function formatWorkers(workers: readonly WorkerReport[], style: Style): string {
   const rows = workers.map((worker) => [
     String(worker.pid),
     String(worker.slot),
-    worker.state,
+    worker.leads && worker.state === 'serving' ? 'leading' : worker.state,
     formatDuration(worker.uptime),
     String(worker.requests),
     String(worker.inFlight),
