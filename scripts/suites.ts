@@ -63,6 +63,16 @@ const runners: readonly Runner[] = [
     read: (printed) => readTap(printed),
   },
   {
+    scriptPattern: /\bava\b/,
+    // Options of Node in the script would replace those of `NODE_OPTIONS`.
+    command: (script) => {
+      const options = /NODE_OPTIONS='(.*?)'/.exec(script)?.[1] ?? ''
+      const given = /\bava\b([^&|;]*)/.exec(script)?.[1] ?? ''
+      return `NODE_OPTIONS="$NODE_OPTIONS ${options}" ava --tap ${given}`
+    },
+    read: (printed) => readTap(printed),
+  },
+  {
     scriptPattern: /\blab\b/,
     command: (_script, output) => `lab -a @hapi/code -m 5000 -r json -o ${output}`,
     read: (_printed, output) => {
@@ -77,8 +87,9 @@ const runners: readonly Runner[] = [
   {
     scriptPattern: /\bnode --test\b|\bborp\b/,
     command: (script) => {
-      const given = /\b(?:node --test|borp)\b(.*)$/.exec(script)?.[1] ?? ''
-      return `node --test --test-reporter tap ${given.replace(/--(?!test)\S+/g, '')}`
+      const given = /\b(?:node --test|borp)\b([^&|;]*)/.exec(script)?.[1] ?? ''
+      const kept = given.replace(/(?<=\s)-(?!-test)\S+(?: \d+)?/g, '')
+      return `node --test --test-reporter tap ${kept}`
     },
     read: (printed) => readTap(printed),
   },
@@ -191,20 +202,29 @@ interface RunOptions {
   readonly seconds: number
 }
 
+/** Runs a command and returns what it prints, also when the time is over. */
 function runCommand(command: string, run: RunOptions): Promise<string> {
   const bins = [...binFoldersOf(run.checkout), dirname(run.node), process.env.PATH]
   const child = spawn('bash', ['-c', command], {
     cwd: run.checkout,
     env: { ...process.env, NODE_OPTIONS: run.nodeOptions, PATH: bins.join(':') },
     stdio: ['ignore', 'pipe', 'ignore'],
-    timeout: run.seconds * 1_000,
-    killSignal: 'SIGKILL',
+    // A process group of its own: a suite that hangs does so in a child of the shell.
+    detached: true,
   })
+  const { pid } = child
+  if (pid === undefined) throw new Error('bash could not be started')
+  const timer = setTimeout(() => process.kill(-pid, 'SIGKILL'), run.seconds * 1_000)
   let printed = ''
   child.stdout.setEncoding('utf8').on('data', (data: string) => {
     printed += data
   })
-  return new Promise((done) => child.on('close', () => done(printed)))
+  return new Promise((done) => {
+    child.on('close', () => {
+      clearTimeout(timer)
+      done(printed)
+    })
+  })
 }
 
 /** Folders of programs that npm puts into PATH: of the package and of the workspaces above it. */
