@@ -244,6 +244,15 @@ export const bodies: Scenarios = {
     })
     return exchange(port, request('POST', '/', CHUNKED, '1\r\na\r\n0\r\nX-T: 1\r\ny-t: 2\r\n\r\n'))
   },
+  'the chunks of a request stay separate': async ({ serve }) => {
+    const port = await serve(async (req, res) => {
+      const pieces: string[] = []
+      for await (const piece of req) pieces.push(String(piece))
+      res.end(JSON.stringify(pieces))
+    })
+    const chunks = ['1\r\na\r\n', '2;ext=1\r\nbc\r\n', '3\r\ndef\r\n', '0\r\n\r\n']
+    return exchange(port, request('POST', '/', CHUNKED, chunks.join('')))
+  },
   'Expect: 100-continue': async ({ serve }) => {
     const port = await serve(async (req, res) => res.end(await collect(req)))
     const fields = ['Content-Length: 2', 'Expect: 100-continue', 'Connection: close']

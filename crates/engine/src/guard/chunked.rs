@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::syntax::is_token;
-use super::{Refusal, head};
+use super::{Progress, Refusal, head};
 use crate::pressure::limits::{Limits, MAX_CHUNK_LINE, MAX_TRAILERS};
 use crate::pressure::settings::HeaderMap;
 
@@ -56,19 +56,28 @@ impl ChunkedDecoder {
     }
 
     /// Decodes bytes of the body and appends the data to `data`. Returns the number of bytes that
-    /// belong to the body, and whether it is complete.
+    /// belong to the body, and the progress. Stops before the data of a chunk if it has decoded
+    /// data of others.
     pub(super) fn advance(
         &mut self,
         input: &[u8],
         data: &mut Vec<u8>,
         limits: &Limits,
-    ) -> Result<(usize, bool), Refusal> {
+    ) -> Result<(usize, Progress), Refusal> {
         let mut taken = 0;
+        let mut has_data = false;
         while taken < input.len() && !self.is_complete() {
             let rest = &input[taken..];
             taken += match self.state {
-                ChunkedState::Size => self.take_size_line(rest, limits)?,
+                ChunkedState::Size => {
+                    let count = self.take_size_line(rest, limits)?;
+                    if has_data && matches!(self.state, ChunkedState::Data(_)) {
+                        return Ok((taken + count, Progress::NextChunk));
+                    }
+                    count
+                }
                 ChunkedState::Data(left) => {
+                    has_data = true;
                     let count = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     let left = left - count as u64;
                     data.extend_from_slice(&rest[..count]);
@@ -88,7 +97,7 @@ impl ChunkedDecoder {
                 ChunkedState::End => 0,
             };
         }
-        Ok((taken, self.is_complete()))
+        Ok((taken, if self.is_complete() { Progress::Complete } else { Progress::More }))
     }
 
     /// Appends bytes to the current line. Returns their number, and whether the line is complete.
@@ -247,14 +256,32 @@ mod tests {
     fn run(body: &[u8], step: usize) -> Result<Read, Refusal> {
         let mut decoder = ChunkedDecoder::new();
         let (mut total, mut data) = (0, Vec::new());
-        for piece in body.chunks(step) {
-            let (taken, is_complete) = decoder.advance(piece, &mut data, &Limits::default())?;
-            total += taken;
-            if is_complete {
-                return Ok((total, data, Some(decoder.trailers().to_vec())));
+        for mut piece in body.chunks(step) {
+            while !piece.is_empty() {
+                let (taken, progress) = decoder.advance(piece, &mut data, &Limits::default())?;
+                piece = &piece[taken..];
+                total += taken;
+                if progress == Progress::Complete {
+                    return Ok((total, data, Some(decoder.trailers().to_vec())));
+                }
             }
         }
         Ok((total, data, None))
+    }
+
+    #[test]
+    fn decoding_stops_where_the_next_chunk_begins() {
+        let mut body = &b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\nGET"[..];
+        let mut decoder = ChunkedDecoder::new();
+        for (expected, expected_progress) in
+            [(&b"ab"[..], Progress::NextChunk), (b"c", Progress::Complete)]
+        {
+            let mut data = Vec::new();
+            let (taken, progress) = decoder.advance(body, &mut data, &Limits::default()).unwrap();
+            assert_eq!((&*data, progress), (expected, expected_progress));
+            body = &body[taken..];
+        }
+        assert_eq!(body, b"GET");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Checks HTTP/2 requests that have been written in the form of HTTP/1.1, with the same rules.
 
 use super::chunked::ChunkedDecoder;
-use super::{Guard, GuardState, Refusal, head};
+use super::{Guard, GuardState, Progress, Refusal, head};
 use crate::exchange::request_head::RequestHead;
 use crate::pressure::limits::Limits;
 
@@ -39,8 +39,8 @@ impl Guard {
 pub(crate) fn read_http2_trailers(lines: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
     let mut decoder = ChunkedDecoder::new();
     let text = [b"0\r\n", lines, b"\r\n"].concat();
-    let (taken, is_complete) = decoder.advance(&text, &mut Vec::new(), limits)?;
-    if taken < text.len() || !is_complete {
+    let (taken, progress) = decoder.advance(&text, &mut Vec::new(), limits)?;
+    if taken < text.len() || progress != Progress::Complete {
         return Err(Refusal::BadTrailer);
     }
     Ok(decoder.trailers().to_vec())

@@ -42,6 +42,8 @@ pub enum Progress {
     ProxyHeader,
     /// All input has been used and more is needed.
     More,
+    /// The data of a chunk begins; `output` has the data of the chunks before it.
+    NextChunk,
     /// A head is complete; bytes of its body may follow in further calls.
     Head,
     /// The message is complete.
@@ -212,13 +214,7 @@ impl Guard {
                 self.state = GuardState::Complete;
                 Ok((taken, Progress::Complete))
             }
-            GuardState::Chunked(decoder) => {
-                let (taken, is_complete) = decoder.advance(input, output, limits)?;
-                if !is_complete {
-                    return Ok((taken, Progress::More));
-                }
-                Ok((taken, Progress::Complete))
-            }
+            GuardState::Chunked(decoder) => decoder.advance(input, output, limits),
             GuardState::Complete => Ok((0, Progress::Complete)),
         }
     }

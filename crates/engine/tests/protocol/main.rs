@@ -4,6 +4,7 @@
 mod aborts;
 mod bodies;
 mod deadlines;
+mod early_responses;
 mod golden;
 mod harness;
 mod http2;

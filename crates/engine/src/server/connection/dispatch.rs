@@ -10,6 +10,7 @@ use crate::bridge::event_batch::RequestBody;
 use crate::buffers::sizes::{MAX_BODY_CHUNK, SHORT_CHUNK};
 use crate::exchange::Exchange;
 use crate::exchange::request_body::Received;
+use crate::exchange::request_head::Framing;
 use crate::exchange::tunnel::Upgrade;
 use crate::guard::Refusal;
 use crate::server::admission::admit_request;
@@ -109,7 +110,10 @@ impl ConnectionState {
         }
         exchange.is_dispatched = true;
         exchange.body.buffered_len = 0;
-        let whole = exchange.body.is_done && trailers.is_empty();
+        // The chunks of a client stay separate, as on node:http.
+        let is_one_piece =
+            exchange.body.framing != Framing::Chunked || exchange.body.chunks.len() <= 1;
+        let whole = exchange.body.is_done && trailers.is_empty() && is_one_piece;
         exchange.body.is_end_emitted = exchange.body.is_done;
         let message = self.parsed_message.borrow();
         let body = match (whole, exchange.body.chunks.is_empty()) {

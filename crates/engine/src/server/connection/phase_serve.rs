@@ -8,6 +8,7 @@ use crate::buffers::sizes::READ_AHEAD;
 use crate::exchange::ExchangeEnd;
 use crate::exchange::request_head::Framing;
 use crate::guard::{Progress, Refusal};
+use crate::http1::parsed_message::MAX_SEPARATE_CHUNKS;
 
 impl Connection {
     /// Takes one step of the serving phase: sends what is written, handles a passed deadline, then
@@ -105,6 +106,7 @@ impl Connection {
             Err(turn) => return turn,
         };
         let input = &scratch[..count];
+        shared.parsed_message.borrow_mut().separate_chunks = MAX_SEPARATE_CHUNKS;
         if !self.read_buffer.is_empty() || !self.may_release() || self.awaits_preface {
             self.read_buffer.push(input);
             drop(scratch);
@@ -223,6 +225,11 @@ impl Connection {
                     }
                 }
                 Progress::Complete => break,
+                Progress::NextChunk => {
+                    if message.ends_piece() {
+                        break;
+                    }
+                }
                 Progress::More => {
                     if count == 0 {
                         break;
