@@ -1,6 +1,7 @@
 // Builds a project of each framework in a temporary folder and serves it unchanged with the
-// built command and two workers. Requests check the responses over HTTP. A headless Chromium
-// checks a page that runs scripts, and a project may have its own client.
+// built command and two workers; whole programs are served as npm installs them. Requests check the
+// responses over HTTP, before and after a reload; one request is repeated throughout the reload. A
+// headless Chromium checks a page that runs scripts, and a project may have its own client.
 // Usage: `tsx scripts/frameworks.ts [name...]`, by hand, because it installs packages from the
 // registry. `KEEP=1` keeps the folders.
 
@@ -9,17 +10,20 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } fro
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ROOT } from './command.ts'
+import { PROGRAMS } from './frameworks/programs.ts'
 import { type ExpectedResponse, PROJECTS, type Project } from './frameworks/projects.ts'
+import { ServerLog } from './frameworks/server-log.ts'
 
 /** Time limits for a build step, for the start, and for a page (virtual time), in milliseconds. */
 const [STEP_MS, START_MS, PAGE_MS] = [300_000, 60_000, 10_000]
 /** How often a page is loaded before its check fails. */
 const PAGE_TRIES = 3
 
-const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PROJECTS)
+const all: Readonly<Record<string, Project>> = { ...PROJECTS, ...PROGRAMS }
+const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(all)
 let failures = 0
 for (const name of names) {
-  const project = PROJECTS[name]
+  const project = all[name]
   if (project === undefined) throw new Error(`no project ${name}`)
   const faults = await check(project).catch((error: unknown) => [String(error)])
   console.log(`${name}: ${faults.length === 0 ? 'works' : faults.join('; ')}`)
@@ -50,8 +54,8 @@ function writeProject(folder: string, { packages, files, manifest }: Project): v
       return at > 0 ? [it.slice(0, at), it.slice(at + 1)] : [it, 'latest']
     }),
   )
-  const all = { ...files, 'package.json': JSON.stringify({ ...manifest, dependencies }) }
-  for (const [name, text] of Object.entries(all)) {
+  const written = { ...files, 'package.json': JSON.stringify({ ...manifest, dependencies }) }
+  for (const [name, text] of Object.entries(written)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true })
     writeFileSync(join(folder, name), text)
   }
@@ -69,15 +73,19 @@ async function runStep(folder: string, file: string, args: readonly string[]): P
 /** Serves a built project and returns a text for each failed check. */
 async function serve(folder: string, project: Project): Promise<string[]> {
   const cwd = join(folder, project.cwd ?? '.')
-  const workers = project.env?.WEB_CONCURRENCY ?? '2'
-  const args = [project.app, '-w', workers, '-b', '127.0.0.1:0', '--log-level', 'debug']
-  const child = spawn(process.execPath, [join(ROOT, 'dist/cli/main.js'), ...args], {
+  const workers = Number(project.env?.WEB_CONCURRENCY ?? '2')
+  const options = ['-w', String(workers), '-b', '127.0.0.1:0', '--log-level', 'debug']
+  const own = project.args === undefined ? [] : ['--', ...project.args]
+  const main = join(ROOT, 'dist/cli/main.js')
+  const child = spawn(process.execPath, [main, project.app, ...options, ...own], {
     cwd,
     env: { ...process.env, ...project.env },
   })
+  const log = new ServerLog(child)
   const exited = output(child)
   try {
-    const port = await waitForPort(child, Number(workers))
+    await log.untilReady(workers)
+    const port = log.port()
     const faults: string[] = []
     for (const each of project.requests) faults.push(...(await sendRequest(port, each)))
     if (project.page !== undefined) faults.push(...(await checkPage(port, project.page)))
@@ -85,6 +93,7 @@ async function serve(folder: string, project: Project): Promise<string[]> {
       const text = await runStep(folder, process.execPath, [project.client, String(port)])
       if (text.trim() !== 'ok') faults.push(`${project.client} printed ${text.trim()}`)
     }
+    faults.push(...(await reload({ child, log, workers }, project)))
     child.kill('SIGTERM')
     const { status } = await exited
     if (status !== 0) faults.push(`exit status ${status}`)
@@ -94,21 +103,31 @@ async function serve(folder: string, project: Project): Promise<string[]> {
   }
 }
 
-/** Waits until every worker is ready, and returns the port from the log. */
-function waitForPort(child: ChildProcess, workers: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let log = ''
-    const late = setTimeout(() => reject(new Error(`not ready:\n${log}`)), START_MS)
-    const onOutput = (text: Buffer): void => {
-      log += text
-      const port = /Listening at: http:\/\/127\.0\.0\.1:(\d+)/.exec(log)?.[1]
-      if (port === undefined || log.split('Worker ready').length <= workers) return
-      clearTimeout(late)
-      resolve(Number(port))
-    }
-    child.stderr?.on('data', onOutput)
-    child.on('exit', () => reject(new Error(`exited:\n${log}`)))
+interface Server {
+  readonly child: ChildProcess
+  readonly log: ServerLog
+  readonly workers: number
+}
+
+/**
+ * Reloads the server while the first request is repeated, each time on a new connection, and sends
+ * all requests to the new workers. Returns a text for each response that differs.
+ */
+async function reload({ child, log, workers }: Server, { requests }: Project): Promise<string[]> {
+  const faults: string[] = []
+  const port = log.port()
+  let isReloaded = false
+  child.kill('SIGHUP')
+  const ready = log.untilReady(2 * workers).finally(() => {
+    isReloaded = true
   })
+  const [first] = requests
+  while (!isReloaded && faults.length === 0 && first !== undefined) {
+    faults.push(...(await sendRequest(port, first)))
+  }
+  await ready
+  for (const each of requests) faults.push(...(await sendRequest(port, each)))
+  return faults.map((fault) => `in or after a reload: ${fault}`)
 }
 
 async function sendRequest(

@@ -22,6 +22,8 @@ export interface Project {
   readonly copies?: Readonly<Record<string, string>>
   /** Argument of the command: the application, relative to `cwd` in the project. */
   readonly app: string
+  /** Arguments of the program itself. */
+  readonly args?: readonly string[]
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
   readonly requests: readonly ExpectedResponse[]
