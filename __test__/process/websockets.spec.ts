@@ -140,8 +140,11 @@ for (const engine of ENGINES) {
       received += text
     })
     await until(() => received.endsWith('\r\n\r\n'), 'the handshake')
+    const accepted = performance.now()
     program.signal('SIGTERM')
     await until(() => received.endsWith('\x88\x02\x03\xf4'), 'the close frame')
+    // A WebSocket has its first second: an Engine.IO client moves its session to it.
+    t.true(performance.now() - accepted > 800)
     t.is(await program.exited, 0)
     client.destroy()
     t.notRegex(program.log, /killing/)

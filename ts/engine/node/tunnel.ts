@@ -4,11 +4,19 @@
  * WebSocket between two frames.
  */
 import type { Socket } from 'node:net'
+import { system } from '../../process/system.ts'
 import type { WebSocketLimit } from '../websocket-limit.ts'
 import { RESTART_FRAME, WebSocketFrames } from './websocket-frames.ts'
 
 /** Limit of the response head: more bytes without its end are taken for another protocol. */
 const MAX_HEAD_BYTES = 16_384
+
+/**
+ * Age before which a drain does not close a WebSocket. An Engine.IO client moves its session to a
+ * new WebSocket within this time; if that one closes meanwhile, the session has no transport
+ * until its ping timeout.
+ */
+const MIN_WEBSOCKET_MS = 1_000
 
 /** Time that a client has to answer a WebSocket close frame, or to disconnect after a refusal. */
 const CLOSE_TIMEOUT_MS = 5_000
@@ -33,7 +41,11 @@ export class NodeTunnel {
   /** Undefined before the head is complete; null if no WebSocket follows. */
   #frames: WebSocketFrames | null | undefined
   readonly #limit: WebSocketLimit | undefined
+  /** When the application accepted the WebSocket, by `system.now()`. */
+  #acceptedAt = 0
   #isDraining = false
+  /** The WebSocket gets a close frame as soon as a frame may begin. */
+  #isClosing = false
   /** The engine has sent a close frame: further bytes of the application are dropped. */
   #hasSentClose = false
 
@@ -60,12 +72,10 @@ export class NodeTunnel {
     return this.#limit?.filter(bytes) ?? bytes
   }
 
-  /** Closes a WebSocket with a close frame; another protocol continues. */
+  /** Closes a WebSocket with a close frame once it is old enough; another protocol continues. */
   drain(): void {
     this.#isDraining = true
-    if (!this.#frames) return
-    this.#closeAfterTimeout()
-    this.#closeWebSocket(this.#frames)
+    if (this.#frames) this.#closeWhenOld(this.#frames)
   }
 
   readonly #onWrite = (
@@ -86,7 +96,7 @@ export class NodeTunnel {
     const count = this.#hasSentClose ? 0 : this.#inspect(bytes)
     const isWhole = count === bytes.length
     const room = this.#write.call(socket, isWhole ? bytes : bytes.subarray(0, count), name, done)
-    if (this.#isDraining && this.#frames) this.#closeWebSocket(this.#frames)
+    if (this.#isClosing && this.#frames) this.#closeWebSocket(this.#frames)
     return room
   }
 
@@ -134,11 +144,27 @@ export class NodeTunnel {
       this.status = Number(/^HTTP\/1\.1 (\d{3})/.exec(this.head)?.[1] ?? 0)
       const isWebSocket = this.status === 101 && /^upgrade:\s*websocket\s*$/im.test(this.head)
       this.#frames = isWebSocket ? new WebSocketFrames() : null
-      if (isWebSocket && this.#isDraining) this.#closeAfterTimeout()
+      this.#acceptedAt = system.now()
+      if (this.#frames && this.#isDraining) this.#closeWhenOld(this.#frames)
       start = end + 4 - before
     }
     if (!this.#frames) return bytes.length
-    return start + this.#frames.skip(bytes.subarray(start), this.#isDraining)
+    return start + this.#frames.skip(bytes.subarray(start), this.#isClosing)
+  }
+
+  #closeWhenOld(frames: WebSocketFrames): void {
+    const close = (): void => {
+      this.#isClosing = true
+      this.#closeAfterTimeout()
+      this.#closeWebSocket(frames)
+    }
+    const rest = this.#acceptedAt + MIN_WEBSOCKET_MS - system.now()
+    if (rest <= 0) {
+      close()
+      return
+    }
+    const timer = setTimeout(close, rest)
+    this.#socket.once('close', () => clearTimeout(timer))
   }
 
   #closeWebSocket(frames: WebSocketFrames): void {

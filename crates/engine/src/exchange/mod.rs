@@ -225,6 +225,12 @@ impl Exchange {
         write
     }
 
+    /// Begins or continues the drain of its tunnel at `now`.
+    pub fn drain_tunnel(&mut self, now: Instant) -> TunnelWrite {
+        let Upgrade::Tunnel(tunnel) = &mut self.upgrade else { return TunnelWrite::default() };
+        tunnel.drain(now.duration_since(self.started))
+    }
+
     /// Returns the state of the tunnel, if the exchange has become one.
     pub fn tunnel_mut(&mut self) -> Option<&mut Tunnel> {
         match &mut self.upgrade {

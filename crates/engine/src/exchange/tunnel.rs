@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::websocket::WebSocketFrames;
-use crate::pressure::limits::MAX_TUNNEL_HEAD;
+use crate::pressure::limits::{MAX_TUNNEL_HEAD, MIN_WEBSOCKET_TIME, TUNNEL_CLOSE_TIME};
 
 /// Whether the application may take over an exchange, or has.
 pub(crate) enum Upgrade {
@@ -29,13 +29,23 @@ pub(crate) struct Tunnel {
     pub(crate) is_entered: bool,
     /// Whether the engine has half-closed the connection, after the last byte of the application.
     pub(crate) is_shut_down: bool,
-    /// Whether the worker is draining.
-    is_draining: bool,
+    drain: Drain,
     /// Whether the engine has sent a close frame on the WebSocket. Later bytes of the application
     /// are dropped (RFC 6455 section 5.5.1).
     is_websocket_closed: bool,
     /// Time from the request to the head of the application's response; `None` before it.
     pub(crate) response_time: Option<Duration>,
+}
+
+/// How far the drain of a tunnel has come.
+#[derive(Clone, Copy, PartialEq)]
+enum Drain {
+    /// The worker is not draining.
+    None,
+    /// The worker is draining. The tunnel is no WebSocket, or none that is old enough to be closed.
+    Waiting,
+    /// The engine closes the WebSocket once a frame may begin, and then waits for the client.
+    Closing,
 }
 
 /// What the engine knows about the bytes that the application has written into a tunnel.
@@ -59,8 +69,9 @@ pub(crate) struct TunnelWrite {
     pub len: usize,
     /// Whether a close frame of the engine follows these bytes.
     pub closes: bool,
-    /// Whether the client must now close within a time limit.
-    pub starts_close_timer: bool,
+    /// The time after which the drain must continue: it closes a WebSocket that was too young, or
+    /// aborts one that the client has not closed.
+    pub wait: Option<Duration>,
 }
 
 /// The head of the response that an application has written into a tunnel.
@@ -81,7 +92,7 @@ impl Tunnel {
             ahead,
             is_entered: false,
             is_shut_down: false,
-            is_draining,
+            drain: if is_draining { Drain::Waiting } else { Drain::None },
             is_websocket_closed: false,
             response_time: None,
         }
@@ -109,7 +120,7 @@ impl Tunnel {
             self.phase = TunnelPhase::Bytes;
             if head.is_websocket {
                 self.phase = TunnelPhase::WebSocket(WebSocketFrames::default());
-                write.starts_close_timer = self.is_draining;
+                write.wait = (self.drain != Drain::None).then_some(MIN_WEBSOCKET_TIME);
             }
             self.response_time = Some(elapsed);
             write.head = Some(head);
@@ -117,25 +128,38 @@ impl Tunnel {
         let rest = &bytes[write.head_len..];
         write.len = match &mut self.phase {
             // During a drain, the engine's close frame follows the current frame.
-            TunnelPhase::WebSocket(frames) => frames.advance(rest, self.is_draining),
+            TunnelPhase::WebSocket(frames) => frames.advance(rest, self.drain == Drain::Closing),
             TunnelPhase::Head(_) | TunnelPhase::Bytes => rest.len(),
         };
         write.closes = self.closes_websocket();
         write
     }
 
-    /// Begins the drain of the tunnel: a WebSocket gets a close frame once a frame may begin.
-    pub fn drain(&mut self) -> TunnelWrite {
-        self.is_draining = true;
-        let starts_close_timer = matches!(self.phase, TunnelPhase::WebSocket(_));
-        TunnelWrite { closes: self.closes_websocket(), starts_close_timer, ..Default::default() }
+    /// Begins or continues the drain of the tunnel, `elapsed` after the request. A WebSocket gets a
+    /// close frame once it is old enough and a frame may begin.
+    pub fn drain(&mut self, elapsed: Duration) -> TunnelWrite {
+        let (TunnelPhase::WebSocket(_), Some(accepted)) = (&self.phase, self.response_time) else {
+            self.drain = Drain::Waiting;
+            return TunnelWrite::default();
+        };
+        if self.drain == Drain::Closing {
+            return TunnelWrite::default();
+        }
+        let age = elapsed.saturating_sub(accepted);
+        if let Some(rest) = MIN_WEBSOCKET_TIME.checked_sub(age).filter(|rest| !rest.is_zero()) {
+            self.drain = Drain::Waiting;
+            return TunnelWrite { wait: Some(rest), ..Default::default() };
+        }
+        self.drain = Drain::Closing;
+        let wait = Some(TUNNEL_CLOSE_TIME);
+        TunnelWrite { closes: self.closes_websocket(), wait, ..Default::default() }
     }
 
     /// Closes the WebSocket in a drain if a frame may begin here and the application has sent no
     /// close frame. Returns whether a close frame must be sent.
     fn closes_websocket(&mut self) -> bool {
         let TunnelPhase::WebSocket(frames) = &self.phase else { return false };
-        let closes = self.is_draining
+        let closes = self.drain == Drain::Closing
             && !self.is_websocket_closed
             && frames.is_at_boundary()
             && !frames.is_closed();
@@ -196,6 +220,8 @@ mod tests {
     const ACCEPTS: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\n\r\n";
     /// A text frame with the payload `hi`.
     const FRAME: &[u8] = &[0x81, 2, b'h', b'i'];
+    /// When a WebSocket that `write` has accepted may be closed.
+    const LATER: Duration = MIN_WEBSOCKET_TIME.saturating_add(Duration::from_secs(1));
 
     /// Writes bytes in parts of `step`. Returns the bytes of the head and of the rest that are
     /// sent, the status, and after how many bytes the close frame follows.
@@ -229,11 +255,12 @@ mod tests {
         for step in [1, 3, 1_000] {
             let mut tunnel = Tunnel::new(0, false);
             write(&mut tunnel, &[ACCEPTS, &FRAME[..3]].concat(), 1_000);
-            let drain = tunnel.drain();
-            assert!(drain.starts_close_timer && !drain.closes);
+            let drain = tunnel.drain(LATER);
+            assert!(drain.wait == Some(TUNNEL_CLOSE_TIME) && !drain.closes);
             let rest = [&FRAME[3..], FRAME].concat();
             assert_eq!(write(&mut tunnel, &rest, step), (b"i".to_vec(), 0, Some(1)));
-            assert!(!tunnel.drain().closes, "one close frame is enough");
+            let again = tunnel.drain(LATER);
+            assert!(!again.closes && again.wait.is_none(), "one close frame is enough");
         }
     }
 
@@ -241,15 +268,27 @@ mod tests {
     fn a_drain_closes_a_websocket_at_once_if_a_frame_may_begin() {
         let mut tunnel = Tunnel::new(0, false);
         write(&mut tunnel, ACCEPTS, 1_000);
-        assert!(tunnel.drain().closes);
+        assert!(tunnel.drain(LATER).closes);
         assert_eq!(write(&mut tunnel, FRAME, 1_000).0, b"");
     }
 
     #[test]
-    fn a_websocket_that_is_accepted_in_a_drain_is_closed() {
+    fn a_drain_leaves_a_young_websocket_its_first_second() {
+        let mut tunnel = Tunnel::new(0, false);
+        write(&mut tunnel, ACCEPTS, 1_000);
+        let drain = tunnel.drain(Duration::from_millis(1_700));
+        assert!(!drain.closes && drain.wait == Some(Duration::from_millis(300)));
+        assert_eq!(write(&mut tunnel, FRAME, 1_000).0, FRAME);
+        let drain = tunnel.drain(LATER);
+        assert!(drain.closes && drain.wait == Some(TUNNEL_CLOSE_TIME));
+    }
+
+    #[test]
+    fn a_websocket_that_is_accepted_in_a_drain_is_closed_after_its_first_second() {
         let mut tunnel = Tunnel::new(0, true);
         let write = tunnel.write(ACCEPTS, Duration::ZERO);
-        assert!(write.closes && write.starts_close_timer);
+        assert!(!write.closes && write.wait == Some(MIN_WEBSOCKET_TIME));
+        assert!(tunnel.drain(MIN_WEBSOCKET_TIME).closes);
     }
 
     #[test]
@@ -257,10 +296,10 @@ mod tests {
         let mut other = Tunnel::new(0, true);
         let accepts = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n".to_vec();
         assert_eq!(write(&mut other, &accepts, 9), (accepts.clone(), 101, None));
-        assert!(!other.drain().closes);
+        assert!(!other.drain(LATER).closes);
         let mut closed = Tunnel::new(0, false);
         write(&mut closed, &[ACCEPTS, &[0x88, 0]].concat(), 1_000);
-        assert!(!closed.drain().closes, "the application has sent its close frame");
+        assert!(!closed.drain(LATER).closes, "the application has sent its close frame");
     }
 
     #[test]

@@ -23,8 +23,11 @@ impl StreamExchange {
 
     /// Refuses or resets the stream if one of its deadlines has passed. Returns whether the client
     /// has stopped reading its response.
-    fn check_deadlines(&self, now: u64) -> bool {
+    fn check_deadlines(self: &Rc<Self>, now: u64) -> bool {
         let is_stalled = self.is_read_too_slowly(now);
+        if self.drain_deadline.get() <= now {
+            self.drain_tunnel();
+        }
         if is_stalled || self.drain_deadline.get() <= now {
             self.abort(Reason::CANCEL);
         } else {

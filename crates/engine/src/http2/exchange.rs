@@ -53,7 +53,7 @@ pub(crate) struct StreamExchange {
     pub(crate) pending_reset: Cell<Option<Reason>>,
     /// Rate at which the client reads the response.
     pub(crate) response_rate: Cell<MinRate>,
-    /// Time by which the stream must be closed while the worker drains; `u64::MAX` before that.
+    /// When the drain of the tunnel must continue, or end; `u64::MAX` outside a drain.
     pub(crate) drain_deadline: Cell<u64>,
     /// Format of an error response of the engine.
     pub(crate) error_format: ErrorFormat,

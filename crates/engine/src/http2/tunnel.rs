@@ -12,7 +12,6 @@ use super::head::PLACEHOLDER_ACCEPT;
 use crate::exchange::Exchange;
 use crate::exchange::tunnel::{TunnelHead, TunnelWrite};
 use crate::exchange::websocket::SERVICE_RESTART_FRAME;
-use crate::pressure::limits::TUNNEL_CLOSE_TIME;
 
 impl StreamExchange {
     /// Queues bytes that the application has written into the tunnel.
@@ -49,24 +48,25 @@ impl StreamExchange {
         status
     }
 
-    /// Closes a WebSocket with a close frame of the engine while the worker drains (RFC 6455
-    /// section 7.4).
+    /// Begins or continues the drain of a tunnel: a WebSocket gets a close frame of the engine once
+    /// it is old enough and a frame may begin (RFC 6455 section 7.4).
     pub fn drain_tunnel(self: &Rc<Self>) {
         let mut exchange = self.exchange.borrow_mut();
         let mut output = self.output.borrow_mut();
-        if let (Some(tunnel), Some(output)) = (exchange.tunnel_mut(), output.as_mut()) {
-            self.close_websocket(output, &tunnel.drain());
+        if let (true, Some(output)) = (exchange.is_tunnel(), output.as_mut()) {
+            let now = self.shared.ctx.clock.now();
+            self.close_websocket(output, &exchange.drain_tunnel(now));
             self.mark_dirty();
         }
     }
 
-    /// Queues the close frame of a drain, and starts the timeout in which the client must close.
+    /// Queues the close frame of a drain, and starts its wait.
     fn close_websocket(&self, output: &mut StreamOutput, write: &TunnelWrite) {
         if write.closes {
             output.tail.extend_from_slice(&SERVICE_RESTART_FRAME);
         }
-        if write.starts_close_timer {
-            let by = self.shared.ctx.clock.deadline(TUNNEL_CLOSE_TIME);
+        if let Some(wait) = write.wait {
+            let by = self.shared.ctx.clock.deadline(wait);
             self.drain_deadline.set(by);
             self.shared.set_deadline_no_later_than(by);
         }

@@ -219,6 +219,10 @@ pub const IDLE_RELEASE_DELAY: Duration = Duration::from_millis(200);
 /// Number of bytes in which to look for the head of the response by which an application takes a
 /// connection over.
 pub const MAX_TUNNEL_HEAD: usize = 16_384;
+/// Age before which a drain does not close a WebSocket. An Engine.IO client moves its session to a
+/// new WebSocket within this time; if that one closes meanwhile, the session has no transport
+/// until its ping timeout.
+pub const MIN_WEBSOCKET_TIME: Duration = Duration::from_secs(1);
 /// Maximum time for a client to answer the close frame of its WebSocket, before the connection is
 /// closed.
 pub const TUNNEL_CLOSE_TIME: Duration = Duration::from_secs(5);

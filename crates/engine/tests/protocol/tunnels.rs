@@ -1,8 +1,10 @@
 //! Upgrade requests, CONNECT, and the bytes of a connection that JavaScript has taken over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use monoceros_engine::pressure::limits::{IDLE_DRAIN_TIME, Limits};
+use monoceros_engine::pressure::limits::{
+    IDLE_DRAIN_TIME, Limits, MIN_WEBSOCKET_TIME, TUNNEL_CLOSE_TIME,
+};
 use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{Client, End, Engine, Event, RequestBody, SMALL, Setup, echo, silent};
@@ -225,16 +227,21 @@ fn a_client_that_reads_nothing_is_reported_and_loses_nothing() {
 #[test]
 fn a_drain_closes_a_websocket_between_two_frames() {
     let mut engine = Engine::new(silent());
-    let (mut quiet, quiet_id) = tunnel(&mut engine, UPGRADE);
-    engine.js.data(quiet_id, SWITCHING);
-    engine.js.data(quiet_id, &[0x82, 2, b'a', b'b']);
     let (mut busy, busy_id) = tunnel(&mut engine, UPGRADE);
     // The first fragment of a message is on its way.
     engine.js.data(busy_id, &[SWITCHING, &[0x02, 4, b'a', b'b']].concat());
-    until_received(&mut engine, &mut quiet, &[SWITCHING, &[0x82, 2, b'a', b'b']].concat());
+    engine.js.wake();
     until_received(&mut engine, &mut busy, &[SWITCHING, &[0x02, 4, b'a', b'b']].concat());
+    let (mut quiet, quiet_id) = tunnel(&mut engine, UPGRADE);
+    let accepted = Instant::now();
+    engine.js.data(quiet_id, SWITCHING);
+    engine.js.data(quiet_id, &[0x82, 2, b'a', b'b']);
+    engine.js.wake();
+    until_received(&mut engine, &mut quiet, &[SWITCHING, &[0x82, 2, b'a', b'b']].concat());
     engine.js.io.drain(IDLE_DRAIN_TIME);
     until_received(&mut engine, &mut quiet, RESTART);
+    let age = accepted.elapsed();
+    assert!((MIN_WEBSOCKET_TIME..TUNNEL_CLOSE_TIME).contains(&age), "it is closed at age {age:?}");
     engine.js.notify(busy_id);
     engine.js.wake();
     engine

@@ -68,6 +68,7 @@ impl Connection {
 
     /// Handles a passed deadline of a tunnel. The application must respond and the client must
     /// read. The client must also close after its WebSocket was closed or its upgrade was refused.
+    /// A drain continues when a WebSocket is old enough to be closed.
     pub(crate) fn handle_tunnel_deadline(&mut self) -> Option<Turn> {
         let shared = self.shared.clone();
         shared.timer.is_due.set(false);
@@ -75,6 +76,14 @@ impl Connection {
         if self.is_reader_too_slow(now) {
             self.stream.reset_on_close();
             return Some(Turn::Close);
+        }
+        if shared.ctx.lifecycle.is_draining.get() && shared.timer.wait_ends_at.get() <= now {
+            shared.drain_tunnel();
+            if shared.timer.wait_ends_at.get() > now {
+                self.register_tunnel_deadline(now);
+                // The next step sends the close frame.
+                return Some(Turn::Again);
+            }
         }
         if self.tunnel_deadline() <= now {
             shared.end_current_exchange(ExchangeEnd::TimedOut);

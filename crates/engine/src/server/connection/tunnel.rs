@@ -12,7 +12,6 @@ use crate::buffers::write_queue::WriteQueue;
 use crate::exchange::Exchange;
 use crate::exchange::tunnel::TunnelWrite;
 use crate::exchange::websocket::SERVICE_RESTART_FRAME;
-use crate::pressure::limits::TUNNEL_CLOSE_TIME;
 
 impl ConnectionState {
     /// Turns the connection into a tunnel if JavaScript takes it over (`taken`). Otherwise the
@@ -24,11 +23,11 @@ impl ConnectionState {
         }
     }
 
-    /// Begins the drain of a tunnel. A WebSocket gets a close frame once a frame may begin.
+    /// Begins or continues the drain of a tunnel. A WebSocket gets a close frame once it is old
+    /// enough and a frame may begin.
     pub(crate) fn drain_tunnel(&self) {
-        let mut exchange = self.exchange.borrow_mut();
-        if let Some(tunnel) = exchange.as_mut().and_then(Exchange::tunnel_mut) {
-            self.close_websocket(&tunnel.drain());
+        if let Some(exchange) = self.exchange.borrow_mut().as_mut() {
+            self.close_websocket(&exchange.drain_tunnel(self.ctx.clock.now()));
         }
     }
 
@@ -45,15 +44,15 @@ impl ConnectionState {
         self.close_websocket(&write);
     }
 
-    /// Sends the close frame of a drain, and starts the timeout in which the client must close.
+    /// Sends the close frame of a drain, and starts its wait.
     fn close_websocket(&self, write: &TunnelWrite) {
         if write.closes {
             let mut out = self.write_queue.borrow_mut();
             out.append(|out| out.extend_from_slice(&SERVICE_RESTART_FRAME));
             self.queue_wake();
         }
-        if write.starts_close_timer {
-            self.start_wait(TUNNEL_CLOSE_TIME);
+        if let Some(wait) = write.wait {
+            self.start_wait(wait);
             self.set_deadline_at(self.timer.deadline.get().min(self.timer.wait_ends_at.get()));
         }
     }
