@@ -4,9 +4,11 @@ import type { ChildProcess } from 'node:child_process'
 
 /** What a server has printed on standard error, at log level `debug`. */
 export class ServerLog {
+  readonly child: ChildProcess
   #text = ''
 
-  constructor(readonly child: ChildProcess) {
+  constructor(child: ChildProcess) {
+    this.child = child
     child.stderr?.on('data', (text: Buffer) => {
       this.#text += text
     })
