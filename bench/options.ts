@@ -20,6 +20,9 @@ Measures processor time per request, as a ratio to node:http in the same run.
   --no-memory           leave out the memory of an idle worker
   --no-build            measure dist/ as it is (default: a release build first)
   --out FILE            path of the page (default: in bench/results/, none for a partial run)
+  --rivals              compare other servers instead: pm2, node:cluster, Watt, Bun, Deno, Gunicorn
+                        and Granian; with --only, --node, --rounds, --seconds, --connections,
+                        --no-build and --out
 `
 
 export interface BenchOptions {
@@ -54,6 +57,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | string {
       'no-memory': { type: 'boolean', default: false },
       'no-build': { type: 'boolean', default: false },
       out: { type: 'string' },
+      rivals: { type: 'boolean' },
       help: { type: 'boolean', default: false },
     },
   })

@@ -13,6 +13,7 @@ import { findNode, type NodeBinary } from './nodes.ts'
 import { type BenchOptions, parseOptions } from './options.ts'
 import { machineObstacle, processorTimeUs } from './processors.ts'
 import { writeReport } from './report.ts'
+import { compareRivals } from './rivals/compare.ts'
 import { makeIdentity } from './secure.ts'
 import { type Server, startServer } from './server.ts'
 
@@ -123,8 +124,12 @@ async function bench(options: BenchOptions): Promise<void> {
 }
 
 if (isMain(import.meta.url)) {
-  const options = parseOptions(process.argv.slice(2))
-  if (typeof options === 'string') {
+  const args = process.argv.slice(2)
+  const hasRivals = args.includes('--rivals') && !args.includes('--help')
+  const options = hasRivals ? undefined : parseOptions(args)
+  if (options === undefined) {
+    await compareRivals(args)
+  } else if (typeof options === 'string') {
     console.log(options)
     process.exitCode = options.startsWith('--') ? 2 : 0
   } else {
