@@ -89,7 +89,7 @@ In microseconds, in all processes of the server, with one worker on a processor 
 brackets: against ${BASELINE} in the same round.
 
 ${table(
-  ['server', ...connections.map((count) => `${count} connections`)],
+  ['server', ...connections.map(counted)],
   rivals.map((rival) => [rival.name, ...connections.map((count) => cost(measured, rival, count))]),
 )}
 
@@ -98,7 +98,7 @@ ${table(
 Median and 99th percentile in microseconds, in the same runs.
 
 ${table(
-  ['server', ...connections.map((count) => `${count} connections`)],
+  ['server', ...connections.map(counted)],
   rivals.map((rival) => [
     rival.name,
     ...connections.map((count) => latency(measured, rival, count)),
@@ -110,13 +110,18 @@ ${table(
 Two workers on all processors. *Start* lasts until the first response. *Memory* is that of all
 processes after a load. *Slow clients*: 500 clients send their heads byte by byte for 10 seconds;
 the column has the ordinary requests beside them that were answered within 2 seconds, and the
-longest wait. *Reloads*: failed requests of 16 connections during two reloads.
+longest wait. *Reloads*: failed requests of 16 connections during two reloads. A refused connection
+is one of them, and wrk repeats it at once.
 
 ${table(
   ['server', 'start, ms', 'memory, MiB', 'slow clients', 'more memory, MiB', 'reloads'],
   measured.behaviors.map(behaviorCells),
 )}
 `
+}
+
+function counted(connections: number): string {
+  return connections === 1 ? '1 connection' : `${connections} connections`
 }
 
 function cost({ costs }: Measured, { name }: Rival, connections: number): string {
