@@ -19,7 +19,7 @@ import test, { type ExecutionContext } from 'ava'
 
 import { shellWords } from '../../ts/settings/shell-words.ts'
 import { appSource, isAlive, type Program, startProgram, until } from '../process/program.ts'
-import { needs } from '../requirements.ts'
+import { needs, needsOtherUsers } from '../requirements.ts'
 import { sectionsOf } from './sections.ts'
 
 const execute = promisify(execFile)
@@ -101,10 +101,7 @@ test.serial('Upgrade without a restart, and back', async (t) => {
   t.is((await program.get()).status, 200)
 })
 
-const testRoot = needs('root', process.getuid?.() === 0)
-
-// Only root can change to another user.
-testRoot('Another user', async (t) => {
+needsOtherUsers()('Another user', async (t) => {
   const [command = ''] = blockOf('Another user')
   const program = await start(t, command.replace('/run/web/', '')).ready(1)
   const [worker = 0] = program.workers()

@@ -3,12 +3,11 @@
 
 import { spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
-import { needs } from '../requirements.ts'
+import { needs, needsOtherUsers } from '../requirements.ts'
 import {
   appSource,
   ENGINES,
@@ -19,13 +18,7 @@ import {
   WITHOUT_ADDON,
 } from './program.ts'
 
-const isRoot = process.getuid?.() === 0 && process.platform === 'linux'
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-/** Whether another user can read this clone: each directory of its path must permit that. */
-const isClonePublic = isPublic(ROOT)
-if (isRoot && !isClonePublic)
-  console.warn(`${ROOT} is private to root: tests of \`user\` are skipped`)
-const testRoot = needs('root, and a clone that others can read', isRoot && isClonePublic)
+const testRoot = needsOtherUsers()
 
 /** The file `group` of the program's directory as the groups of the system; then the program. */
 const MOUNT = 'mount --make-rprivate / && mount --bind ./group /etc/group && exec "$@"'
@@ -81,11 +74,6 @@ for (const engine of ENGINES) {
     await program.line(/Reload complete/)
     t.is(JSON.parse((await program.get()).body).uid, UNPRIVILEGED.uid)
   })
-}
-
-function isPublic(directory: string): boolean {
-  const parent = dirname(directory)
-  return (statSync(directory).mode & 0o005) === 0o005 && (parent === directory || isPublic(parent))
 }
 
 testRoot('a directory that the user cannot read is named', async (t) => {
