@@ -25,12 +25,16 @@ Measures processor time per request, as a ratio to node:http in the same run.
                         --no-build and --out
 `
 
-export interface BenchOptions {
-  readonly cases: readonly CaseName[]
-  readonly engines: readonly EngineName[]
+/** How often, how long and with how many connections each server is loaded. */
+export interface Plan {
   readonly connections: readonly number[]
   readonly rounds: number
   readonly seconds: number
+}
+
+export interface BenchOptions extends Plan {
+  readonly cases: readonly CaseName[]
+  readonly engines: readonly EngineName[]
   readonly close: boolean
   readonly nodes: readonly string[]
   readonly load: 'wrk' | 'own' | undefined
@@ -64,32 +68,36 @@ export function parseOptions(argv: readonly string[]): BenchOptions | string {
   if (values.help) return HELP
   const cases = (values.only ?? Object.keys(CASES).join()).split(',')
   const engines = values.engine.split(',')
-  const connections = values.connections.split(',').map(Number)
-  const rounds = Number(values.rounds)
-  const seconds = Number(values.seconds)
+  const plan = parsePlan(values)
   if (!cases.every(isCase)) return `--only takes ${Object.keys(CASES).join(', ')}, got "${cases}"`
   if (!engines.every(isEngine))
     return `--engine takes native, node, bun and plain (the measure alone), got "${engines}"`
-  if (![...connections, rounds, seconds].every((number) => number > 0)) {
-    return '--connections, --rounds and --seconds take numbers above 0'
-  }
+  if (typeof plan === 'string') return plan
   if (values.load !== undefined && values.load !== 'wrk' && values.load !== 'own') {
     return `--load takes wrk or own, got "${values.load}"`
   }
   return {
     cases,
     engines,
-    connections,
-    rounds,
-    seconds,
+    ...plan,
     close: values.close,
     nodes: values.node.split(','),
     load: values.load,
     memory: !values['no-memory'],
     build: !values['no-build'],
     out: values.out,
-    isWhole: values.only === undefined && engines.length === 2 && connections.length === 3,
+    isWhole: values.only === undefined && engines.length === 2 && plan.connections.length === 3,
   }
+}
+
+/** Parses the options of a plan; returns a sentence if one is invalid. */
+export function parsePlan(values: Readonly<Record<keyof Plan, string>>): Plan | string {
+  const connections = values.connections.split(',').map(Number)
+  const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)]
+  if (![...connections, rounds, seconds].every((number) => number > 0)) {
+    return '--connections, --rounds and --seconds take numbers above 0'
+  }
+  return { connections, rounds, seconds }
 }
 
 function isCase(name: string): name is CaseName {

@@ -38,10 +38,19 @@ export function writeReport(
     ...results.flatMap((result) => resultLines(result, options)),
     '',
   ].join('\n')
-  console.log(`\n${page}`)
   const versions = results.map(({ node }) => node.version).join('-')
-  const name = `${today()}-${versions}${options.close ? '-close' : ''}.md`
-  const path = options.out ?? (options.isWhole ? join(ROOT, 'bench/results', name) : undefined)
+  printPage(page, options, `${versions}${options.close ? '-close' : ''}`)
+}
+
+/** Prints a page. Writes it to `out`, or that of a whole run into the results, with a name. */
+export function printPage(
+  page: string,
+  { out, isWhole }: Pick<BenchOptions, 'out' | 'isWhole'>,
+  name: string,
+): void {
+  console.log(`\n${page}`)
+  const own = join(ROOT, 'bench/results', `${today()}-${name}.md`)
+  const path = out ?? (isWhole ? own : undefined)
   if (path === undefined) return
   writeFileSync(path, page)
   console.log(`written to ${path}`)
@@ -68,7 +77,7 @@ function resultLines({ node, figures, memory }: Result, options: BenchOptions): 
   return [
     ...options.connections.flatMap((connections) => [
       '',
-      `## Node ${node.version}, ${connections} connection${connections === 1 ? '' : 's'}`,
+      `## Node ${node.version}, ${counted(connections)}`,
       '',
       '| case | server | us per request | ratio | to floor | median latency, us | ratio | req/s |',
       '| --- | --- | --- | --- | --- | --- | --- | --- |',
@@ -115,6 +124,11 @@ function version(folder: string): string {
   return JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')).version
 }
 
-function today(): string {
+/** A number of connections, in words. */
+export function counted(connections: number): string {
+  return `${connections} connection${connections === 1 ? '' : 's'}`
+}
+
+export function today(): string {
   return new Date().toISOString().slice(0, 10)
 }

@@ -3,8 +3,10 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { drive, type Seen } from '../load.ts'
+import type { Plan } from '../options.ts'
 import { SERVER_CPU } from '../processors.ts'
-import { responds, StartedRival } from './started.ts'
+import { answers } from '../reach.ts'
+import { StartedRival } from './started.ts'
 import { type Installed, RIVALS, type Rival } from './table.ts'
 
 export interface Cost {
@@ -45,7 +47,7 @@ const SLOW = { clients: 500, seconds: 10, byteEveryMs: 2_000, askEveryMs: 100 }
 export async function measureCosts(
   rivals: readonly Rival[],
   where: Installed,
-  plan: { readonly connections: readonly number[]; rounds: number; seconds: number },
+  plan: Plan,
 ): Promise<Cost[]> {
   const costs: Cost[] = []
   const started: StartedRival[] = []
@@ -93,7 +95,7 @@ export async function measureBehavior(rival: Rival, where: Installed): Promise<B
 async function duringReloads(server: StartedRival) {
   const { connections, seconds, firstMs, secondMs } = RELOAD
   const [seen] = await Promise.all([
-    load(server.port, connections, seconds, null),
+    load(server.port, connections, seconds, { cpu: null }),
     pause(firstMs).then(() => server.reload()),
     pause(secondMs).then(() => server.reload()),
   ])
@@ -111,7 +113,7 @@ async function besideSlowClients(server: StartedRival): Promise<SlowClients> {
   while (performance.now() < endsAt) {
     asked += 1
     const sentAt = performance.now()
-    const request = responds(server.port).then((isAnswered) => {
+    const request = answers(server.port, {}).then((isAnswered) => {
       if (isAnswered) answered += 1
       worstMs = Math.max(worstMs, performance.now() - sentAt)
     })
@@ -134,7 +136,11 @@ function slowClient(port: number): () => void {
   return () => socket.destroy()
 }
 
-function load(port: number, connections: number, seconds: number, cpu?: null): Promise<Seen> {
-  const load = { port, connections, seconds, close: false, path: '/' }
-  return drive('wrk', load, cpu === null ? { cpu } : {})
+function load(
+  port: number,
+  connections: number,
+  seconds: number,
+  options?: { readonly cpu: null },
+): Promise<Seen> {
+  return drive('wrk', { port, connections, seconds, close: false, path: '/' }, options)
 }

@@ -2,10 +2,11 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ROOT, run } from '../../scripts/command.ts'
 import { pinned, processorTimeUs } from '../processors.ts'
+import { answers } from '../reach.ts'
+import { type Started, until } from '../started.ts'
 import type { Installed, Rival } from './table.ts'
 
 const START_LIMIT_MS = 60_000
@@ -20,7 +21,7 @@ export interface StartOptions {
   readonly cpu: number | null
 }
 
-export class StartedRival {
+export class StartedRival implements Started {
   readonly rival: Rival
   readonly port: number
   /** From the start to the first response, in milliseconds. */
@@ -28,40 +29,40 @@ export class StartedRival {
   readonly #where: Installed
   readonly #mark: string
   readonly #options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv }
-  readonly #child: ChildProcess
-  #output = ''
+  readonly child: ChildProcess
+  log = ''
 
   constructor(rival: Rival, where: Installed, { port, workers, cpu }: StartOptions) {
     this.rival = rival
     this.port = port
     this.#where = where
-    this.#mark = `${MARK}=${process.pid}-${port}`
-    const [name = '', value = ''] = this.#mark.split('=')
+    const mark = `${process.pid}-${port}`
+    this.#mark = `${MARK}=${mark}`
     const env = {
       ...process.env,
-      ...{ [name]: value, PORT: `${port}`, WORKERS: `${workers}`, DENO_JOBS: `${workers}` },
+      ...{ [MARK]: mark, PORT: `${port}`, WORKERS: `${workers}`, DENO_JOBS: `${workers}` },
       ...{ NODE_ENV: 'production', PM2_HOME: `${where.npm}/pm2-${port}`, HOST: '127.0.0.1' },
     }
     this.#options = { cwd: rival.folder?.(where) ?? ROOT, env }
     const [program = '', ...args] = pinned(cpu, rival.command(where, port, workers))
-    this.#child = spawn(program, args, { ...this.#options, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child = spawn(program, args, { ...this.#options, stdio: ['ignore', 'pipe', 'pipe'] })
     const keep = (chunk: Buffer) => {
-      this.#output = (this.#output + chunk).slice(-4_000)
+      this.log = (this.log + chunk).slice(-4_000)
     }
-    this.#child.stdout?.on('data', keep)
-    this.#child.stderr?.on('data', keep)
+    this.child.stdout?.on('data', keep)
+    this.child.stderr?.on('data', keep)
   }
 
   /** Starts a rival and waits for its first response. */
   static async start(rival: Rival, where: Installed, options: StartOptions) {
     const startedAt = performance.now()
     const started = new StartedRival(rival, where, options)
-    while (!(await responds(options.port))) {
-      if (started.#child.exitCode !== null || performance.now() - startedAt > START_LIMIT_MS) {
-        await started.stop()
-        throw new Error(`${rival.name} does not serve:\n${started.#output}`)
-      }
-      await pause(5)
+    const isServing = () => answers(options.port, {})
+    try {
+      await until(isServing, started, { limitMs: START_LIMIT_MS, pollMs: 5 })
+    } catch (error) {
+      await started.stop()
+      throw new Error(`${rival.name} does not start`, { cause: error })
     }
     started.startMs = performance.now() - startedAt
     return started
@@ -70,7 +71,7 @@ export class StartedRival {
   /** Replaces its workers, without waiting for the new ones. */
   async reload(): Promise<void> {
     const { reload } = this.rival
-    if (typeof reload === 'string') this.#child.kill(reload)
+    if (typeof reload === 'string') this.child.kill(reload)
     if (typeof reload !== 'function') return
     const [program = '', ...args] = reload(this.#where)
     const { status, output } = await run(program, args, { ...this.#options, show: false })
@@ -91,10 +92,10 @@ export class StartedRival {
   }
 
   async stop(): Promise<void> {
-    this.#child.kill('SIGTERM')
+    this.child.kill('SIGTERM')
     const deadline = performance.now() + STOP_LIMIT_MS
     while (this.#processes().length > 0 && performance.now() < deadline) await pause(50)
-    for (const pid of this.#processes()) kill(pid)
+    for (const pid of this.#processes()) ifAlive(() => process.kill(pid, 'SIGKILL'))
   }
 
   #processes(): number[] {
@@ -104,47 +105,18 @@ export class StartedRival {
 }
 
 function environment(pid: number): readonly string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
-  } catch {
-    // The process has exited, or belongs to another user.
-    return []
-  }
+  return ifAlive(() => readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')) ?? []
 }
 
 function sum(pids: readonly number[], measure: (pid: number) => number): number {
-  return pids.reduce((total, pid) => total + ifAlive(() => measure(pid)), 0)
+  return pids.reduce((total, pid) => total + (ifAlive(() => measure(pid)) ?? 0), 0)
 }
 
-function ifAlive(measure: () => number): number {
+/** What an action on a process returns; undefined if that has exited or is another user's. */
+function ifAlive<Result>(act: () => Result): Result | undefined {
   try {
-    return measure()
+    return act()
   } catch {
-    return 0
+    return undefined
   }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It has exited meanwhile.
-  }
-}
-
-/** Whether a server responds to a request. */
-export function responds(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.setTimeout(2_000, () => socket.destroy())
-    socket.on('connect', () => {
-      socket.write('GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n')
-    })
-    socket.on('data', (data: Buffer) => {
-      done(data.toString('latin1').startsWith('HTTP/1.1 200'))
-      socket.destroy()
-    })
-    socket.on('error', () => done(false))
-    socket.on('close', () => done(false))
-  })
 }
