@@ -5,12 +5,16 @@
 
 import { type CommandResult, isMain, ROOT } from './command.ts'
 import { COMMITS } from './tidy/commits.ts'
+import { ENGINE_SHAPE } from './tidy/engine-shape.ts'
 import { INVARIANTS } from './tidy/invariants.ts'
 import { LANGUAGE } from './tidy/language.ts'
 import { type Check, readSources } from './tidy/sources.ts'
 import { WINGS } from './tidy/wings.ts'
 
-export const CHECKS: readonly Check[] = [...INVARIANTS, ...WINGS, ...LANGUAGE, ...COMMITS]
+export const CHECKS: readonly Check[] = [
+  ...[...INVARIANTS, ...WINGS, ...ENGINE_SHAPE],
+  ...[...LANGUAGE, ...COMMITS],
+]
 
 /** Runs all checks and shows what they found, as a program of the lint list would. */
 export function tidyAll(root = ROOT): CommandResult {

@@ -52,6 +52,46 @@ for (const [start, path, text] of OFFENCES) {
   })
 }
 
+/** What the check whose sentence begins so finds in these files of the engine. */
+function foundInEngine(start: string, files: Record<string, string>): string[] | undefined {
+  const sources = Object.entries(files).map(([path, text]) =>
+    source(`crates/engine/src/${path}`, text),
+  )
+  return CHECKS.find(({ sentence }) => sentence.startsWith(start))?.find(sources)
+}
+
+test('a circle of nine modules is found, also over a parent, and one of eight is not', (t) => {
+  const circleOf = (size: number) =>
+    Object.fromEntries(
+      Array.from({ length: size }, (_, index) => [
+        index === 0 ? 'log/mod.rs' : `log/m${index}.rs`,
+        index === size - 1 ? 'use super::A;' : `use crate::log::{m${index + 1}::{A, B}};`,
+      ]),
+    )
+  t.deepEqual(foundInEngine('at most 8 modules', circleOf(8)), [])
+  t.regex(foundInEngine('at most 8 modules', circleOf(9))?.[0] ?? '', /^9 modules: log, log::m1/)
+})
+
+test('a struct with 21 fields is found, and one with 20 is not', (t) => {
+  const fields = (count: number) =>
+    Array.from({ length: count }, (_, index) => `    pub(crate) f${index}: u8,\n`).join('')
+  const find = (count: number) =>
+    foundInEngine('a struct of the engine', { 'a.rs': `struct A {\n${fields(count)}}\n` })
+  t.deepEqual(find(20), [])
+  t.deepEqual(find(21), ['crates/engine/src/a.rs: A has 21 fields'])
+})
+
+test('methods of a type in four files are found, and those in three are not', (t) => {
+  const files = {
+    'a.rs': 'impl A {}',
+    'b.rs': 'impl Drop for A {}',
+    'c.rs': "impl<'a> A<'a> {}\n#[cfg(test)]\nmod tests { impl A {} }",
+    'a/tests.rs': 'impl A {}',
+  }
+  t.deepEqual(foundInEngine('the methods of a type', files), [])
+  t.regex(foundInEngine('the methods', { ...files, 'd.rs': 'impl A {}' })?.[0] ?? '', /^A: /)
+})
+
 test('a proxy that the server is behind is no fault', (t) => {
   const check = CHECKS.find(({ sentence }) => sentence.startsWith('sources and pages'))
   t.deepEqual(check?.find([source('docs/a.md', 'Run it behind a load balancer.\n')]), [])

@@ -16,16 +16,16 @@
 //! 3. [`scoreboard`]: counters that the workers and the arbiter share.
 //! 4. [`watcher`]: reports of a blocked event loop. Also `bridge` (requests in flight).
 //! 5. [`runtime`]: executor, poll set, clock, slot map. Also `bridge` (the ids of a slot map).
-//! 6. [`pressure`]: limits, admission, memory budget. Also `transport`, `exchange`, `guard`,
-//!    `bridge` and `server` (what it admits or evicts).
-//! 7. [`transport`]: listeners, TCP and unix sockets, TLS. Also `guard` (PROXY protocol), `bridge`
-//!    and `server` (the connection after a TLS handshake).
+//! 6. [`pressure`]: limits, admission, memory budget. Also `transport` (addresses of peers) and
+//!    `guard` (addresses that are trusted, how to parse).
+//! 7. [`transport`]: listeners, TCP and unix sockets, TLS. Also `bridge` (socket options, the wire
+//!    format of certificates).
 //! 8. [`exchange`]: the request head and the response sink. Also `bridge` (ring records).
 //! 9. [`guard`]: parses and refuses requests. Also `bridge` (numbers of refusals).
-//! 10. [`bridge`]: events to JavaScript, records from JavaScript. Also `server` (requests in
-//!     flight).
+//! 10. [`bridge`]: events to JavaScript, records from JavaScript. Also `transport` (what listeners
+//!     and TLS pass on) and `scoreboard`.
 //! 11. [`http1`]: response encoder and parsed message of HTTP/1.
-//! 12. `http2`: sessions, streams and frames of HTTP/2. Also `server` (connections and exchanges).
+//! 12. `http2`: sessions, streams and frames of HTTP/2. Also `server` (the state of a connection).
 //! 13. [`server`]: connections, the I/O thread, shutdown. It imports every other wing.
 
 #![deny(unsafe_code)]
@@ -50,6 +50,7 @@ pub mod watcher;
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::exchange::websocket::WebSocketFrames;
-    pub use crate::http2::{Flood, FrameScanner, write_request_head};
+    pub use crate::http2::frames::{Flood, FrameScanner};
+    pub use crate::http2::head::write_request_head;
     pub use crate::transport::tls::client_hello::prefers_chacha20;
 }

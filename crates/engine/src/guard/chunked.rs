@@ -2,8 +2,10 @@
 
 use memchr::memchr;
 
+use super::head;
+use super::progress::Progress;
+use super::refusal::Refusal;
 use super::syntax::is_token;
-use super::{Progress, Refusal, head};
 use crate::pressure::limits::{Limits, MAX_CHUNK_LINE, MAX_TRAILERS};
 use crate::pressure::settings::HeaderMap;
 

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::exchange::request_head::{Framing, RequestHead};
 
 /// Checks that httparse reads the same request line, number of fields, end of the head and framing

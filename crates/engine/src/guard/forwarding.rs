@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use memchr::memchr;
 
 use crate::exchange::request_head::{RequestHead, RootPath, Span};
-use crate::guard::Refusal;
 use crate::guard::parse_policy::ParsePolicy;
+use crate::guard::refusal::Refusal;
+use crate::guard::syntax::{check_host, is_token};
 use crate::pressure::settings::ForwardedHeaders;
 
 /// Forwarding fields of a request, recorded while its head is parsed.
@@ -166,7 +167,7 @@ fn read_x_forwarded(
         // once.
         client.host = list_items_reversed(input, head, X_FORWARDED_HOST).take(hops).last();
         if let Some(host) = client.host {
-            crate::guard::check_host(host.of(input)).map_err(|_| Refusal::BadForwarding)?;
+            check_host(host.of(input)).map_err(|_| Refusal::BadForwarding)?;
         }
     }
     Ok(client)
@@ -233,7 +234,7 @@ fn read_forwarded(
         }
     }
     if let Some(host) = client.host {
-        crate::guard::check_host(host.of(input)).map_err(|_| Refusal::BadForwarding)?;
+        check_host(host.of(input)).map_err(|_| Refusal::BadForwarding)?;
     }
     Ok(client)
 }
@@ -258,7 +259,7 @@ fn parse_forwarded(
     loop {
         at = skip_space(input, at, end);
         let name = at;
-        at += input[at..end].iter().take_while(|&&byte| crate::guard::is_token(byte)).count();
+        at += input[at..end].iter().take_while(|&&byte| is_token(byte)).count();
         if at > name {
             has_pairs = true;
             let name = &input[name..at];
@@ -315,7 +316,7 @@ fn parse_pair_value(input: &[u8], at: usize, end: usize) -> Result<(Span, usize)
     // RFC 7230 does not allow colons and brackets in a token, but proxies write them.
     let length = input[at..end]
         .iter()
-        .take_while(|&&byte| crate::guard::is_token(byte) || b":[]/".contains(&byte))
+        .take_while(|&&byte| is_token(byte) || b":[]/".contains(&byte))
         .count();
     if length == 0 {
         return Err(Refusal::BadForwarding);

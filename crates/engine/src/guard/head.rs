@@ -9,7 +9,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use size::{check_line_length, exceeds_head_size, refuse_long_line};
 
-use super::Refusal;
+use super::refusal::Refusal;
 use super::request_line::parse_request_line;
 use super::syntax::{TOKEN_CLASS, UNDERSCORE, check_host};
 use crate::exchange::request_head::{Framing, RequestHead, Span};

@@ -1,7 +1,9 @@
 //! Checks HTTP/2 requests that have been written in the form of HTTP/1.1, with the same rules.
 
 use super::chunked::ChunkedDecoder;
-use super::{Guard, GuardState, Progress, Refusal, head};
+use super::progress::Progress;
+use super::refusal::Refusal;
+use super::{Guard, GuardState, head};
 use crate::exchange::request_head::RequestHead;
 use crate::pressure::limits::Limits;
 

@@ -12,6 +12,7 @@ mod head;
 mod http2_head;
 pub mod parse_policy;
 mod partial_request;
+mod progress;
 pub mod proxy_protocol;
 mod refusal;
 mod request_line;
@@ -23,9 +24,9 @@ use chunked::ChunkedDecoder;
 pub(crate) use http2_head::read_http2_trailers;
 use partial_request::ErrorContext;
 pub use partial_request::{ErrorFormat, PartialRequest};
+pub use progress::Progress;
 pub use refusal::Refusal;
 use syntax::with_uppercase_method;
-pub(crate) use syntax::{check_host, is_token};
 
 use crate::exchange::request_head::{Framing, RequestHead};
 use crate::guard::parse_policy::ParsePolicy;
@@ -33,22 +34,6 @@ use crate::guard::proxy_protocol::ProxyHeader;
 use crate::pressure::limits::Limits;
 use crate::pressure::settings::ProxyProtocol;
 use crate::transport::listener::PeerAddr;
-
-/// Result of a call of [`Guard::advance`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Progress {
-    /// The start of the connection has been read: [`Guard::proxied_addresses`] has the addresses if
-    /// a PROXY protocol header was present.
-    ProxyHeader,
-    /// All input has been used and more is needed.
-    More,
-    /// The data of a chunk begins; `output` has the data of the chunks before it.
-    NextChunk,
-    /// A head is complete; bytes of its body may follow in further calls.
-    Head,
-    /// The message is complete.
-    Complete,
-}
 
 enum GuardState {
     /// Before the first head, where a PROXY protocol header may come.

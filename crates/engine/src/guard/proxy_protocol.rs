@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use memchr::memchr;
 
-use crate::guard::Refusal;
+use crate::guard::refusal::Refusal;
 use crate::pressure::settings::ProxyProtocol;
 
 /// Result of parsing the start of a connection.

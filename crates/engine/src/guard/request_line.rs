@@ -2,8 +2,8 @@
 
 use memchr::{memchr, memmem};
 
-use super::Refusal;
 use super::parse_policy::ParsePolicy;
+use super::refusal::Refusal;
 use super::syntax::{TARGET_BYTES, TOKEN_CLASS, UNUSUAL, check_host};
 use crate::exchange::request_head::{RequestHead, Span};
 

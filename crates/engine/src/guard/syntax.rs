@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// Checks a host with an optional port (RFC 3986 section 3.2.2): no user, path or list. An empty
 /// value is allowed. Returns the index of the colon before the port, or the length of the value if

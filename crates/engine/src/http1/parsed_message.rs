@@ -1,6 +1,8 @@
 //! The part of a message that the guard has parsed and JavaScript has not received: the head, and
 //! the body bytes without their framing.
 
+use std::cell::Cell;
+
 use crate::buffers::read_buffer::ReadBuffer;
 
 /// The current message of a connection.
@@ -10,6 +12,8 @@ pub(crate) struct ParsedMessage {
     /// refer to them.
     pub head: Vec<u8>,
     pub body: ReadBuffer,
+    /// Bytes received after the head of an upgrade request, kept until the request is dispatched.
+    pub upgrade_bytes: Cell<Option<Box<[u8]>>>,
     /// Number of chunks that JavaScript may still receive separately of those of the latest read.
     pub separate_chunks: u16,
 }

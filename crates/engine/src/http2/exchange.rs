@@ -13,18 +13,15 @@ use http::{HeaderMap, Response};
 
 use super::counted_bytes::{CountedBytes, UnsentBytes};
 use super::fields;
-use super::response::send_page;
-use super::session::Session;
+use super::page::send_refusal;
+use super::stream_admission::{record_response, set_buffered_in_js, stop_waiting};
 use super::streams::Streams;
-use crate::bridge::ring::{HeadFlags, ResponseHead};
-use crate::bridge::wire::head_flag;
-use crate::exchange::min_rate::MinRate;
+use crate::exchange::min_rate::{MinRate, RateBounds};
 use crate::exchange::request_label::RequestLabel;
 use crate::exchange::{Exchange, ExchangeEnd};
 use crate::guard::{ErrorFormat, PartialRequest, Refusal};
-use crate::http1::encoder;
 use crate::pressure::stream_budget::StreamShare;
-use crate::server::connection::ConnectionState;
+use crate::server::connection::state::ConnectionState;
 
 /// The state of a stream, from the head of its request until it is closed.
 pub(crate) struct StreamExchange {
@@ -179,7 +176,7 @@ impl StreamExchange {
         }
         let reset = self.pending_reset.take();
         if reset.is_none() {
-            self.record_response(&self.exchange.borrow());
+            record_response(self, &self.exchange.borrow());
             self.poll_body();
             self.finish_if_sent();
         }
@@ -284,26 +281,27 @@ impl StreamExchange {
         let is_refused = self.exchange.borrow_mut().refuse(refusal.status(), || {
             let mut output = self.output.borrow_mut();
             output.as_mut().map_or(0, |output| {
-                send_refusal(shared, &mut output.respond, unsent, refusal, &partial)
+                let respond = (&mut output.respond, unsent);
+                send_refusal(shared.ctx.date().text(), respond, refusal, &partial)
             })
         });
         if !is_refused {
             return self.abort(Reason::CANCEL);
         }
-        shared.count_refusal(refusal);
+        shared.ctx.count_refusal(refusal);
         self.end(ExchangeEnd::Refused);
     }
 
     /// Removes the stream from all tables. h2 still sends what it has of the response. The rest of
     /// the request is ignored.
     pub fn end(&self, end: ExchangeEnd) {
-        self.set_buffered_in_js(0);
+        set_buffered_in_js(self, 0);
         let Some(output) = self.output.take() else { return };
         drop(self.request_body.take());
         drop(output);
         if let Some(streams) = self.streams.upgrade() {
             streams.remove(self.slot);
-            self.stop_waiting(&streams);
+            stop_waiting(self, &streams);
         }
         let mut exchange = self.exchange.borrow_mut();
         if end == ExchangeEnd::ClientGone {
@@ -314,43 +312,70 @@ impl StreamExchange {
             self.shared.ctx.outbox.emit(|batch| batch.push_stream_closed(exchange.id));
         }
     }
-}
 
-/// Sends an error response of the engine on a stream. Returns the length of its body in bytes.
-pub(crate) fn send_refusal(
-    shared: &ConnectionState,
-    respond: &mut SendResponse<CountedBytes>,
-    unsent: &Rc<UnsentBytes>,
-    refusal: Refusal,
-    partial: &PartialRequest,
-) -> u64 {
-    let (lines, body) = encoder::refusal_content(refusal, partial.format);
-    let head = page_head(refusal.status(), lines.as_bytes());
-    let date = shared.ctx.date();
-    let output = (respond, unsent);
-    send_page((&head, date.text()), body.into(), output, partial.is_head_request)
-}
+    /// Returns the time of the next check of this stream, in milliseconds of the context's clock.
+    pub fn deadline(&self) -> u64 {
+        let exchange = self.exchange.borrow();
+        let is_body_pending = !exchange.body.is_done;
+        let deadline = exchange.deadline(is_body_pending, &self.shared.limits.borrow());
+        deadline.min(self.drain_deadline.get())
+    }
 
-/// Returns the head of a complete response of the engine.
-fn page_head(status: u16, fields: &[u8]) -> ResponseHead<'_> {
-    let flags = HeadFlags::new(head_flag::DATE | head_flag::LENGTH);
-    ResponseHead { status, reason: None, fields, flags }
-}
+    /// Refuses or resets the stream if one of its deadlines has passed. Returns whether the client
+    /// has stopped reading its response.
+    pub fn check_deadlines(self: &Rc<Self>, now: u64) -> bool {
+        let is_stalled = self.is_read_too_slowly(now);
+        if self.drain_deadline.get() <= now {
+            self.drain_tunnel();
+        }
+        if is_stalled || self.drain_deadline.get() <= now {
+            self.abort(Reason::CANCEL);
+        } else {
+            self.check_request_deadlines(now);
+        }
+        is_stalled
+    }
 
-impl ConnectionState {
-    /// Answers the request that the guard has released if it is a health check. Returns whether it
-    /// is.
-    pub(crate) fn answer_health_stream(
-        &self,
-        session: &Session,
-        respond: &mut SendResponse<CountedBytes>,
-    ) -> bool {
-        let Some(response) = self.health_response() else { return false };
-        let unsent = UnsentBytes::new(usize::MAX, session.streams.unsent.clone());
-        let head = page_head(response.status, response.fields);
-        let date = self.ctx.date();
-        let output = (respond, &unsent);
-        send_page((&head, date.text()), response.body.into(), output, response.is_head_request);
-        true
+    fn check_request_deadlines(&self, now: u64) {
+        let mut exchange = self.exchange.borrow_mut();
+        let is_body_pending = !exchange.body.is_done;
+        let due = exchange.due(now, is_body_pending, &self.shared.limits.borrow());
+        let Some(due) = due else { return };
+        let refusal = self.shared.refusal_of_due(&mut exchange, due);
+        drop(exchange);
+        match refusal {
+            Some(refusal) => self.refuse(refusal),
+            // As much of the body has arrived as was wanted, so the reset carries `NO_ERROR`.
+            None => self.end(ExchangeEnd::TimedOut),
+        }
+    }
+
+    /// Returns whether the client reads the response too slowly. A closed flow-control window
+    /// counts as not reading, because only the client can open it.
+    fn is_read_too_slowly(&self, now: u64) -> bool {
+        let bounds = RateBounds::of_response(&self.shared.limits());
+        let sent = self.unsent.take_sent();
+        let mut rate = self.response_rate.get();
+        if self.unsent.bytes() == 0 {
+            rate.stop();
+        } else if rate.is_off() {
+            rate.start(now, bounds);
+        } else if sent > 0 {
+            rate.record_bytes(now, sent as u64, bounds);
+        }
+        self.response_rate.set(rate);
+        rate.deadline(bounds) <= now
+    }
+
+    /// Returns the time since which the client has read too little of the response; `u64::MAX` if
+    /// no bytes are pending.
+    pub(crate) fn response_stalled_since(&self) -> u64 {
+        self.response_rate.get().late_since(RateBounds::of_response(&self.shared.limits()))
+    }
+
+    /// Returns the time since which the client has sent too little of the body; `u64::MAX` once the
+    /// response has begun.
+    pub(crate) fn body_late_since(&self) -> u64 {
+        self.exchange.borrow().body_late_since(&self.shared.limits.borrow())
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::buffers::read_buffer::ReadBuffer;
 use crate::buffers::sizes::READ_AHEAD;
-use crate::server::connection::ConnectionState;
+use crate::server::connection::state::ConnectionState;
 
 /// Bytes from the client that h2 has not read yet.
 #[derive(Default)]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::exchange::StreamExchange;
 use super::head;
+use super::stream_admission::try_admit;
 use crate::exchange::min_rate::RateBounds;
 use crate::exchange::{Exchange, ExchangeEnd};
 use crate::guard::{Refusal, read_http2_trailers};
@@ -80,7 +81,7 @@ impl StreamExchange {
             shared.buffer_body(exchange);
             return Ok(());
         }
-        if !self.try_admit(exchange)? {
+        if !try_admit(self, exchange)? {
             return Ok(());
         }
         shared.emit_request(exchange, trailers);

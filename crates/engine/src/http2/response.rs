@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use h2::Reason;
-use h2::server::SendResponse;
 
-use super::counted_bytes::{CountedBytes, UnsentBytes};
 use super::exchange::{StreamExchange, StreamOutput};
 use super::fields;
+use super::stream_admission::set_buffered_in_js;
 use crate::bridge::ring::ResponseHead;
 use crate::exchange::response::ResponseFraming;
 use crate::exchange::response_sink::ResponseSink;
@@ -111,7 +110,7 @@ impl ResponseSink for StreamSink {
     }
 
     fn set_buffered_in_js(&self, bytes: usize) {
-        self.0.set_buffered_in_js(bytes);
+        set_buffered_in_js(&self.0, bytes);
         self.0.mark_dirty();
     }
 
@@ -139,22 +138,4 @@ impl StreamSink {
             }
         });
     }
-}
-
-/// Sends a complete response of the engine and returns the length of its body.
-pub(super) fn send_page(
-    (head, date): (&ResponseHead<'_>, &[u8]),
-    body: Bytes,
-    (respond, unsent): (&mut SendResponse<CountedBytes>, &Rc<UnsentBytes>),
-    is_head_request: bool,
-) -> u64 {
-    let length = body.len() as u64;
-    let Some(head) = fields::final_head(head, date, Some(length)) else { return 0 };
-    // An error means that the client has closed the stream or the connection.
-    if let Ok(mut stream) = respond.send_response(head, is_head_request)
-        && !is_head_request
-    {
-        let _ = stream.send_data(unsent.wrap(body), true);
-    }
-    length
 }

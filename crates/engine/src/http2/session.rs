@@ -18,8 +18,9 @@ use super::h2_transport::{H2Input, H2Transport};
 use super::streams::Streams;
 use crate::buffers::sizes::{CONNECTION_WINDOW_STREAMS, MAX_WINDOW_BYTES};
 use crate::guard::Refusal;
+use crate::pressure::eviction::{Shortage, has_stalled};
 use crate::pressure::settings::Settings;
-use crate::server::connection::ConnectionState;
+use crate::server::connection::state::ConnectionState;
 
 /// A stream that the client has opened: its request and the writer of its response.
 pub(crate) type IncomingStream = (Request<RecvStream>, SendResponse<CountedBytes>);
@@ -157,7 +158,7 @@ impl Session {
         let (streams, last_begun) = (&self.streams, self.last_begun);
         self.frames.reset_malformed(|id| {
             if let Some(stream) = streams.find_by_stream_id(id) {
-                stream.shared.count_refusal(Refusal::BadTrailer);
+                stream.shared.ctx.count_refusal(Refusal::BadTrailer);
                 stream.exchange.borrow_mut().withdraw(&stream.shared.ctx);
                 stream.abort(Reason::PROTOCOL_ERROR);
             }
@@ -174,6 +175,48 @@ impl Session {
             id <= stream_id
         });
         is_malformed
+    }
+
+    /// Refuses all waiting requests because the client does not read its responses. With
+    /// `REFUSED_STREAM`, the client may retry on another connection.
+    pub(crate) fn refuse_waiting(&mut self) {
+        let waiting = self.streams.admission.take_waiting();
+        if waiting.is_empty() {
+            return;
+        }
+        for stream in waiting {
+            stream.abort(Reason::REFUSED_STREAM);
+        }
+        self.drain();
+    }
+
+    /// Evicts the streams on which the client has stalled. If there are none and memory is short,
+    /// evicts all that hold memory.
+    pub(crate) fn evict_streams(&mut self, shared: &ConnectionState, shortage: Shortage) {
+        let now = shared.ctx.clock.now_ms();
+        let mut streams = self.streams.all();
+        if shortage == Shortage::Memory {
+            streams.retain(|stream| stream.held_bytes() > 0);
+        }
+        let mut is_any_stalled = false;
+        for stream in &streams {
+            if shortage == Shortage::RequestSlots && has_stalled(stream.body_late_since(), now) {
+                stream.refuse(Refusal::BodyTimeout);
+            } else if has_stalled(stream.response_stalled_since(), now) {
+                stream.abort(Reason::ENHANCE_YOUR_CALM);
+            } else {
+                continue;
+            }
+            is_any_stalled = true;
+        }
+        if shortage == Shortage::Memory && !is_any_stalled {
+            for stream in &streams {
+                stream.abort(Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+        self.refuse_waiting();
+        self.streams.update_stalled(now);
+        shared.forget_eviction();
     }
 
     /// Returns the number of bytes that are held for the connection.

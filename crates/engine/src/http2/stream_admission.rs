@@ -8,16 +8,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use h2::Reason;
-
-use super::Session;
 use super::exchange::StreamExchange;
 use super::streams::Streams;
 use crate::exchange::Exchange;
-use crate::exchange::min_rate::RateBounds;
 use crate::guard::Refusal;
 use crate::pressure::stream_budget::{AdmissionState, RESPONSE_EXPECTED_MS, StreamBudget};
-use crate::server::connection::ConnectionState;
+use crate::server::connection::state::ConnectionState;
 
 /// Requests of a connection that wait for admission, and the bytes on which admission depends.
 pub(crate) struct StreamAdmission {
@@ -55,6 +51,11 @@ impl StreamAdmission {
         self.lagging_since.get()
     }
 
+    /// Removes all requests that wait, and returns them.
+    pub fn take_waiting(&self) -> VecDeque<Rc<StreamExchange>> {
+        self.waiting.take()
+    }
+
     /// Changes the budget. Returns what `change` returns.
     fn with_budget<T>(&self, change: impl FnOnce(&mut StreamBudget) -> T) -> T {
         let mut budget = self.budget.get();
@@ -88,110 +89,84 @@ impl Streams {
     }
 }
 
-impl StreamExchange {
-    /// Admits the request, or queues it. Returns whether it may be passed to JavaScript now.
-    pub(crate) fn try_admit(&self, exchange: &mut Exchange) -> Result<bool, Refusal> {
-        let mut share = self.share.get();
-        if share.state() != AdmissionState::Undecided {
-            return Ok(share.state() == AdmissionState::Admitted);
-        }
-        let Some(streams) = self.streams.upgrade() else { return Ok(true) };
-        let (ctx, admission) = (&self.shared.ctx, &streams.admission);
-        let now = ctx.clock.now_ms();
-        if admission.waiting.borrow().is_empty() && streams.has_room(now) {
-            share.admit(now);
-            self.share.set(share);
-            return Ok(true);
-        }
-        let Some(this) = streams.get(self.slot()) else { return Ok(true) };
-        if ctx.tables.waiting_streams.get() >= ctx.limits.settings.worker_connections as usize {
-            return Err(Refusal::Overloaded);
-        }
-        self.shared.save_head(exchange);
-        let kept = share.wait(exchange.saved_head.as_ref().map_or(0, |kept| kept.bytes.len()));
-        self.share.set(share);
-        admission.waiting_head_bytes.set(admission.waiting_head_bytes.get() + kept);
-        ctx.tables.waiting_streams.set(ctx.tables.waiting_streams.get() + 1);
-        ctx.handoff.slot.stream_queued();
-        admission.waiting.borrow_mut().push_back(this);
-        self.shared.set_deadline_no_later_than(now + RESPONSE_EXPECTED_MS);
-        Ok(false)
+/// Admits the request, or queues it. Returns whether it may be passed to JavaScript now.
+pub(crate) fn try_admit(stream: &StreamExchange, exchange: &mut Exchange) -> Result<bool, Refusal> {
+    let mut share = stream.share.get();
+    if share.state() != AdmissionState::Undecided {
+        return Ok(share.state() == AdmissionState::Admitted);
     }
-
-    /// Removes the request from the queue and marks it as admitted.
-    pub(crate) fn stop_waiting(&self, streams: &Streams) {
-        let mut share = self.share.get();
-        if share.state() != AdmissionState::Waiting {
-            return;
-        }
-        let (ctx, admission) = (&self.shared.ctx, &streams.admission);
-        let freed = share.admit(ctx.clock.now_ms());
-        self.share.set(share);
-        admission.waiting_head_bytes.set(admission.waiting_head_bytes.get() - freed);
-        ctx.tables.waiting_streams.set(ctx.tables.waiting_streams.get() - 1);
-        ctx.handoff.slot.stream_admitted();
-        admission.waiting.borrow_mut().retain(|stream| !std::ptr::eq(&raw const **stream, self));
+    let Some(streams) = stream.streams.upgrade() else { return Ok(true) };
+    let (ctx, admission) = (&stream.shared.ctx, &streams.admission);
+    let now = ctx.clock.now_ms();
+    if admission.waiting.borrow().is_empty() && streams.has_room(now) {
+        share.admit(now);
+        stream.share.set(share);
+        return Ok(true);
     }
-
-    /// Records the number of response bytes that JavaScript holds.
-    pub(crate) fn set_buffered_in_js(&self, bytes: usize) {
-        let Some(streams) = self.streams.upgrade().filter(|_| !self.is_closed()) else { return };
-        let (mut share, now) = (self.share.get(), self.shared.ctx.clock.now_ms());
-        streams.admission.with_budget(|budget| budget.set_buffered(&mut share, bytes, now));
-        self.share.set(share);
+    let Some(this) = streams.get(stream.slot()) else { return Ok(true) };
+    if ctx.tables.waiting_streams.get() >= ctx.limits.settings.worker_connections as usize {
+        return Err(Refusal::Overloaded);
     }
-
-    /// Records the progress of the response, from which the expected size is estimated.
-    pub(crate) fn record_response(&self, exchange: &Exchange) {
-        let Some(streams) = self.streams.upgrade() else { return };
-        let (mut share, now) = (self.share.get(), self.shared.ctx.clock.now_ms());
-        let progress = (exchange.response.is_head_sent, exchange.response.is_complete);
-        streams.admission.with_budget(|budget| {
-            budget.record_progress(&mut share, progress, self.unsent.bytes(), now);
-        });
-        self.share.set(share);
-    }
-
-    /// Returns the time since which the client has read too little of the response; `u64::MAX` if
-    /// no bytes are pending.
-    pub(crate) fn response_stalled_since(&self) -> u64 {
-        self.response_rate.get().late_since(RateBounds::of_response(&self.shared.limits()))
-    }
-
-    /// Returns the time since which the client has sent too little of the body; `u64::MAX` once the
-    /// response has begun.
-    pub(crate) fn body_late_since(&self) -> u64 {
-        self.exchange.borrow().body_late_since(&self.shared.limits.borrow())
-    }
+    stream.shared.save_head(exchange);
+    let kept = share.wait(exchange.saved_head.as_ref().map_or(0, |kept| kept.bytes.len()));
+    stream.share.set(share);
+    admission.waiting_head_bytes.set(admission.waiting_head_bytes.get() + kept);
+    ctx.tables.waiting_streams.set(ctx.tables.waiting_streams.get() + 1);
+    ctx.handoff.slot.stream_queued();
+    admission.waiting.borrow_mut().push_back(this);
+    stream.shared.set_deadline_no_later_than(now + RESPONSE_EXPECTED_MS);
+    Ok(false)
 }
 
-impl Session {
-    /// Admits waiting requests as long as there is room. `arrived` returns the number of bytes that
-    /// the client has acknowledged.
-    pub(crate) fn admit_waiting(&self, shared: &ConnectionState, arrived: impl Fn() -> u64) {
-        let (streams, now) = (&self.streams, shared.ctx.clock.now_ms());
-        loop {
-            let Some(first) = streams.admission.waiting.borrow().front().cloned() else { return };
-            let has_read =
-                || streams.admission.with_budget(|budget| budget.has_read_enough(arrived()));
-            if !streams.has_room(now) && !has_read() {
-                return shared.set_deadline_no_later_than(now + RESPONSE_EXPECTED_MS);
-            }
-            first.stop_waiting(streams);
-            first.poll_body();
-        }
+/// Removes the request from the queue and marks it as admitted.
+pub(crate) fn stop_waiting(stream: &StreamExchange, streams: &Streams) {
+    let mut share = stream.share.get();
+    if share.state() != AdmissionState::Waiting {
+        return;
     }
+    let (ctx, admission) = (&stream.shared.ctx, &streams.admission);
+    let freed = share.admit(ctx.clock.now_ms());
+    stream.share.set(share);
+    admission.waiting_head_bytes.set(admission.waiting_head_bytes.get() - freed);
+    ctx.tables.waiting_streams.set(ctx.tables.waiting_streams.get() - 1);
+    ctx.handoff.slot.stream_admitted();
+    admission.waiting.borrow_mut().retain(|other| !std::ptr::eq(&raw const **other, stream));
+}
 
-    /// Refuses all waiting requests because the client does not read its responses. With
-    /// `REFUSED_STREAM`, the client may retry on another connection.
-    pub(crate) fn refuse_waiting(&mut self) {
-        let waiting = self.streams.admission.waiting.take();
-        if waiting.is_empty() {
-            return;
+/// Records the number of response bytes that JavaScript holds.
+pub(crate) fn set_buffered_in_js(stream: &StreamExchange, bytes: usize) {
+    let Some(streams) = stream.streams.upgrade().filter(|_| !stream.is_closed()) else { return };
+    let (mut share, now) = (stream.share.get(), stream.shared.ctx.clock.now_ms());
+    streams.admission.with_budget(|budget| budget.set_buffered(&mut share, bytes, now));
+    stream.share.set(share);
+}
+
+/// Records the progress of the response, from which the expected size is estimated.
+pub(crate) fn record_response(stream: &StreamExchange, exchange: &Exchange) {
+    let Some(streams) = stream.streams.upgrade() else { return };
+    let (mut share, now) = (stream.share.get(), stream.shared.ctx.clock.now_ms());
+    let progress = (exchange.response.is_head_sent, exchange.response.is_complete);
+    streams.admission.with_budget(|budget| {
+        budget.record_progress(&mut share, progress, stream.unsent.bytes(), now);
+    });
+    stream.share.set(share);
+}
+
+/// Admits waiting requests as long as there is room. `arrived` returns the number of bytes that the
+/// client has acknowledged.
+pub(crate) fn admit_waiting(
+    streams: &Streams,
+    shared: &ConnectionState,
+    arrived: impl Fn() -> u64,
+) {
+    let now = shared.ctx.clock.now_ms();
+    loop {
+        let Some(first) = streams.admission.waiting.borrow().front().cloned() else { return };
+        let has_read = || streams.admission.with_budget(|budget| budget.has_read_enough(arrived()));
+        if !streams.has_room(now) && !has_read() {
+            return shared.set_deadline_no_later_than(now + RESPONSE_EXPECTED_MS);
         }
-        for stream in waiting {
-            stream.abort(Reason::REFUSED_STREAM);
-        }
-        self.drain();
+        stop_waiting(&first, streams);
+        first.poll_body();
     }
 }

@@ -12,7 +12,6 @@ use super::exchange::StreamExchange;
 use super::stream_admission::StreamAdmission;
 use crate::exchange::ExchangeEnd;
 use crate::exchange::request_label::RequestLabel;
-use crate::server::connection::ConnectionState;
 
 /// The table of streams, shared by the connection's task, the task that reads the ring, and the
 /// streams.
@@ -179,15 +178,12 @@ impl Streams {
     pub(crate) fn take_dirty(&self) -> Vec<Rc<StreamExchange>> {
         self.dirty.take()
     }
-}
 
-impl ConnectionState {
     /// Ends all streams, because the connection is closed.
-    pub(crate) fn end_streams(&self, end: ExchangeEnd) {
-        let Some(streams) = self.streams.get() else { return };
-        for stream in streams.all() {
+    pub fn end_all(&self, end: ExchangeEnd) {
+        for stream in self.all() {
             stream.end(end);
         }
-        drop(streams.take_dirty());
+        drop(self.take_dirty());
     }
 }

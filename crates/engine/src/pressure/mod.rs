@@ -1,6 +1,7 @@
 //! The limits of the engine, and what it refuses or evicts when one is reached.
 
 pub(crate) mod admission;
+pub(crate) mod body_buffering;
 pub(crate) mod eviction;
 pub mod health_paths;
 pub mod limits;

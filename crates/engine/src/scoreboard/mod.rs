@@ -28,7 +28,7 @@ pub use layout::Histogram;
 use mapping::Mapping;
 pub(crate) use metrics::SeriesCache;
 pub use metrics::{FinishedRequest, SeriesKey, find_method, find_protocol};
-pub use sessions::SessionHash;
+pub use sessions::{SessionHash, Sessions};
 
 /// The scoreboard, mapped into this process. Clones share the mapping.
 #[derive(Clone)]

@@ -72,13 +72,27 @@ impl Entry {
     }
 }
 
-impl Board {
+/// The owners of sessions on a board.
+#[derive(Clone, Copy)]
+pub struct Sessions<'a> {
+    board: &'a Board,
+}
+
+impl<'a> Sessions<'a> {
+    /// Returns the owners of the sessions on a board.
+    #[must_use]
+    pub fn of(board: &'a Board) -> Self {
+        Self { board }
+    }
+}
+
+impl Sessions<'_> {
     /// Hashes the key of a session. The hash has a secret of the board in it, so that no client can
     /// choose keys that fall on one worker or into one bucket.
     #[must_use]
-    pub fn hash_session(&self, key: &[u8]) -> SessionHash {
+    pub fn hash(self, key: &[u8]) -> SessionHash {
         let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.inner.mapping.header().secret.load(Relaxed));
+        hasher.write_u64(self.board.inner.mapping.header().secret.load(Relaxed));
         hasher.write(key);
         SessionHash(hasher.finish())
     }
@@ -86,15 +100,15 @@ impl Board {
     /// The slot, from 0, of the worker that owns a session: the one that has created it, or the
     /// one that the hash selects. `None` if no worker accepts connections.
     #[must_use]
-    pub fn owner_of(&self, session: SessionHash) -> Option<usize> {
+    pub fn owner_of(self, session: SessionHash) -> Option<usize> {
         self.recorded_owner(session).or_else(|| self.select_owner(session))
     }
 
     /// Enters a session that the worker with this slot, from 0, has created.
-    pub fn record_owner(&self, session: SessionHash, slot: usize) {
-        let Some(cells) = self.cells().get(slot) else { return };
+    pub fn record_owner(self, session: SessionHash, slot: usize) {
+        let Some(cells) = self.board.cells().get(slot) else { return };
         let now = age_now();
-        let bucket = &self.inner.mapping.sessions(self.inner.slots)[session.bucket()];
+        let bucket = &self.board.inner.mapping.sessions(self.board.inner.slots)[session.bucket()];
         let place = bucket.0.iter().min_by_key(|word| {
             let word = word.load(Relaxed);
             let entry = Entry::unpack(word);
@@ -117,8 +131,8 @@ impl Board {
     }
 
     /// The worker that has entered the session, if it still accepts connections.
-    fn recorded_owner(&self, session: SessionHash) -> Option<usize> {
-        let bucket = &self.inner.mapping.sessions(self.inner.slots)[session.bucket()];
+    fn recorded_owner(self, session: SessionHash) -> Option<usize> {
+        let bucket = &self.board.inner.mapping.sessions(self.board.inner.slots)[session.bucket()];
         for cell in &bucket.0 {
             let word = cell.load(Relaxed);
             let entry = Entry::unpack(word);
@@ -136,13 +150,14 @@ impl Board {
         None
     }
 
-    fn select_owner(&self, session: SessionHash) -> Option<usize> {
-        let accepting = self.cells().iter().enumerate().filter(|(_, cells)| accepts(cells));
+    fn select_owner(self, session: SessionHash) -> Option<usize> {
+        let accepting = self.board.cells().iter().enumerate().filter(|(_, cells)| accepts(cells));
         accepting.map(|(slot, _)| slot).max_by_key(|&slot| score(session, slot))
     }
 
-    fn is_alive(&self, entry: Entry) -> bool {
-        self.cells()
+    fn is_alive(self, entry: Entry) -> bool {
+        self.board
+            .cells()
             .get(entry.slot as usize)
             .is_some_and(|cells| accepts(cells) && generation_of(cells) == entry.generation)
     }
@@ -205,7 +220,7 @@ mod tests {
     }
 
     fn sessions(board: &Board) -> Vec<SessionHash> {
-        (0..2_000_u32).map(|key| board.hash_session(&key.to_be_bytes())).collect()
+        (0..2_000_u32).map(|key| Sessions::of(board).hash(&key.to_be_bytes())).collect()
     }
 
     #[test]
@@ -214,8 +229,8 @@ mod tests {
         let other = Board::open(board.fd(), 6).unwrap();
         let mut counts = [0; 4];
         for session in sessions(&board) {
-            let owner = board.owner_of(session).unwrap();
-            assert_eq!(other.owner_of(session), Some(owner));
+            let owner = Sessions::of(&board).owner_of(session).unwrap();
+            assert_eq!(Sessions::of(&other).owner_of(session), Some(owner));
             counts[owner] += 1;
         }
         assert!(counts.iter().all(|count| (400..600).contains(count)), "{counts:?}");
@@ -224,10 +239,11 @@ mod tests {
     #[test]
     fn only_the_sessions_of_a_worker_that_drains_move() {
         let board = board(4);
-        let before: Vec<_> = sessions(&board).iter().map(|one| board.owner_of(*one)).collect();
+        let before: Vec<_> =
+            sessions(&board).iter().map(|one| Sessions::of(&board).owner_of(*one)).collect();
         board.slot(3).unwrap().set_state(WorkerState::Draining);
         for (session, owner) in sessions(&board).into_iter().zip(before) {
-            let now = board.owner_of(session);
+            let now = Sessions::of(&board).owner_of(session);
             if owner == Some(2) {
                 assert_ne!(now, Some(2));
             } else {
@@ -240,16 +256,20 @@ mod tests {
     fn a_recorded_session_belongs_to_its_worker_until_that_worker_leaves() {
         let board = board(3);
         for session in sessions(&board) {
-            board.record_owner(session, 1);
-            assert_eq!(board.owner_of(session), Some(1));
+            Sessions::of(&board).record_owner(session, 1);
+            assert_eq!(Sessions::of(&board).owner_of(session), Some(1));
         }
         board.slot(2).unwrap().set_state(WorkerState::Gone);
         board.release(2).unwrap();
         let session = sessions(&board)[0];
-        assert_ne!(board.owner_of(session), Some(1));
+        assert_ne!(Sessions::of(&board).owner_of(session), Some(1));
         board.claim(2, 9).unwrap();
         board.slot(2).unwrap().set_state(WorkerState::Accepting);
-        assert_eq!(board.owner_of(session), board.select_owner(session), "another process");
+        assert_eq!(
+            Sessions::of(&board).owner_of(session),
+            Sessions::of(&board).select_owner(session),
+            "another process"
+        );
     }
 
     #[test]
@@ -259,15 +279,15 @@ mod tests {
         let crowd: Vec<_> = crowd.collect();
         let bucket = &board.inner.mapping.sessions(board.inner.slots)[0].0;
         for session in &crowd[..WAYS] {
-            board.record_owner(*session, 0);
+            Sessions::of(&board).record_owner(*session, 0);
         }
         let aged =
             Entry { used_at: age_now().wrapping_sub(2) & mask(16), ..find(bucket, crowd[3]) };
         bucket[3].store(aged.pack(), Relaxed);
-        board.record_owner(crowd[WAYS], 0);
-        assert_eq!(board.recorded_owner(crowd[3]), None);
+        Sessions::of(&board).record_owner(crowd[WAYS], 0);
+        assert_eq!(Sessions::of(&board).recorded_owner(crowd[3]), None);
         for kept in [0, 1, 2, 4, WAYS] {
-            assert_eq!(board.recorded_owner(crowd[kept]), Some(0), "{kept}");
+            assert_eq!(Sessions::of(&board).recorded_owner(crowd[kept]), Some(0), "{kept}");
         }
     }
 
@@ -280,12 +300,12 @@ mod tests {
     fn without_an_accepting_worker_no_worker_owns_a_session() {
         let board = board(1);
         board.slot(1).unwrap().set_state(WorkerState::Draining);
-        assert_eq!(board.owner_of(board.hash_session(b"key")), None);
+        assert_eq!(Sessions::of(&board).owner_of(Sessions::of(&board).hash(b"key")), None);
     }
 
     #[test]
     fn each_board_has_its_own_secret() {
-        let hashes = [board(1), board(1)].map(|board| board.hash_session(b"key"));
+        let hashes = [board(1), board(1)].map(|board| Sessions::of(&board).hash(b"key"));
         assert_ne!(hashes[0], hashes[1]);
     }
 }

@@ -15,7 +15,7 @@ use crate::exchange::request_head::RequestHead;
 use crate::guard::parse_policy::ParsePolicy;
 use crate::log::access::{decode_percent, split_fields};
 use crate::pressure::settings::ProxyProtocol;
-use crate::scoreboard::{SessionHash, SlotRef};
+use crate::scoreboard::{SessionHash, Sessions, SlotRef};
 use crate::transport::listener::{PeerAddr, WorkerSlot, duplicate};
 use crate::transport::transfer::{self, Transfer};
 
@@ -145,11 +145,11 @@ impl Affinity {
     }
 
     fn learn(&self, key: &[u8]) {
-        self.slot.board().record_owner(self.hash(key), self.slot.index());
+        Sessions::of(self.slot.board()).record_owner(self.hash(key), self.slot.index());
     }
 
     fn hash(&self, key: &[u8]) -> SessionHash {
-        self.slot.board().hash_session(key)
+        Sessions::of(self.slot.board()).hash(key)
     }
 
     fn hash_address(&self, peer: PeerAddr) -> Option<SessionHash> {
@@ -161,7 +161,7 @@ impl Affinity {
     }
 
     fn other_owner(&self, session: SessionHash) -> Option<Destination> {
-        let slot = self.slot.board().owner_of(session)?;
+        let slot = Sessions::of(self.slot.board()).owner_of(session)?;
         (slot != self.slot.index()).then_some(Destination { slot, session })
     }
 }

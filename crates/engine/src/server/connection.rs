@@ -1,62 +1,60 @@
-//! A connection: the task that owns the socket, and the state that it shares with the reader of
-//! the ring.
+//! A connection: the part that its task owns. `state.rs` has the part that the reader of the ring
+//! changes too.
 //!
-//! The task reads from the socket and passes the bytes to the guard, which releases one message.
-//! The task then dispatches the message to JavaScript and sends the bytes that the encoder wrote.
-//! Records from JavaScript change the shared state through
+//! The task (`task.rs`) reads from the socket and passes the bytes to the guard, which releases one
+//! message. The task then dispatches the message to JavaScript and sends the bytes that the encoder
+//! wrote. Records from JavaScript change the state through
 //! [`ResponseSink`](crate::exchange::response_sink::ResponseSink). They wake the task at most once
-//! per turn. `phase_serve.rs` has one turn, `dispatch.rs` passes requests to JavaScript,
-//! `deadlines.rs` has every deadline, and `phase_close.rs` closes the connection.
+//! per turn. Each phase is a module of functions over the connection: `phase_serve.rs` and
+//! `phase_http2.rs` serve, `tunnel.rs` forwards bytes, `phase_close.rs` closes. They import the
+//! modules of their steps, and these import this one, never the other way around.
 
 pub(crate) mod body_buffering;
-pub(crate) mod deadlines;
-pub(crate) mod dispatch;
-pub(crate) mod ending;
+mod client;
+mod deadlines;
+mod dispatch;
+mod ending;
 pub(crate) mod error_response;
-pub(crate) mod exchange;
-pub(crate) mod health;
-pub(crate) mod idle;
-pub(crate) mod memory_use;
+mod exchange;
+mod expiry;
+mod footprint;
+mod health;
+mod http2_deadlines;
+mod http2_dispatch;
+mod idle;
+mod input;
+mod memory_use;
 pub(crate) mod permit;
-pub(crate) mod phase_close;
-pub(crate) mod phase_serve;
-pub(crate) mod request_body;
-pub(crate) mod response;
-pub(crate) mod socket_options;
+mod phase_close;
+mod phase_http2;
+mod phase_refused;
+mod phase_serve;
+mod refusal_state;
+mod request_body;
+mod response;
+mod socket_options;
 pub(crate) mod state;
+pub(crate) mod table;
+pub(crate) mod task;
 pub(crate) mod transfer;
-pub(crate) mod tunnel;
+mod tunnel;
 
 use std::cell::OnceCell;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context, Poll};
 
 use crate::buffers::read_buffer::ReadBuffer;
 use crate::buffers::sizes::MAX_COALESCED_CLOSE_BYTES;
-use crate::exchange::ExchangeEnd;
 use crate::exchange::min_rate::MinRate;
-use crate::exchange::request_head::Framing;
-use crate::guard::{Guard, PartialRequest, Refusal};
-use crate::http2::Session;
-use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER};
+use crate::guard::Guard;
+use crate::http2::session::Session;
+use crate::pressure::limits::{Cleartext, IDLE_RELEASE_DELAY, MAX_DRAIN};
 use crate::server::affinity::Destination;
-use crate::server::io_thread::alarms::start_clock;
 use crate::transport::stream::Stream;
-use crate::transport::transfer::Transfer;
-pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
-use ending::Ending;
-use error_response::RefusalState;
-use error_response::RepeatedError;
-pub(crate) use error_response::{is_refused_by_engine, write_application_response};
-pub(crate) use idle::{
-    TableEntry, abort_connection, abort_connections, advance_wheel, byte_counts_of,
-    close_connection, resume,
-};
-pub(crate) use memory_use::Eviction;
-pub(crate) use permit::ConnectionPermit;
-pub(crate) use state::ConnectionState;
+use permit::ConnectionPermit;
+use refusal_state::RepeatedError;
+use state::ConnectionState;
+use table::TableEntry;
 
 /// What the task of a connection does now.
 #[derive(Clone, Copy)]
@@ -86,17 +84,6 @@ pub(crate) enum Turn {
     /// Replace the task by an idle record: nothing is left to do until the next request.
     MakeIdle,
 }
-
-/// How a connection's task finishes.
-pub(crate) enum TaskEnd {
-    /// The connection is closed.
-    Closed,
-    /// The connection continues as an idle record without a task.
-    Idle,
-}
-
-/// The task of a connection. It is empty once the connection has become idle (`idle.rs`).
-struct Task(Option<Connection>);
 
 /// The part of a connection that only its task uses.
 pub(crate) struct Connection {
@@ -154,11 +141,11 @@ impl Connection {
             .into_inner()
             .unwrap_or_else(|| ConnectionState::new(ctx.clone(), 0, server_id, peer));
         shared.start_wait(shared.limits().settings.header_timeout);
-        shared.set_proxied_addresses(permit.proxied());
+        shared.client.set_proxied(permit.proxied());
         if ctx.announces_at_accept {
             shared.emit_connection(&stream);
         }
-        start_clock(&ctx);
+        ctx.start_clock();
         if ctx.lifecycle.is_draining.get() {
             shared.drain();
         }
@@ -169,7 +156,7 @@ impl Connection {
 
     /// Creates a connection that waits for a request, either a new one or a resumed one.
     /// `is_past_proxy_header` is true if the next bytes are a request head.
-    fn resumed(
+    pub(crate) fn resumed(
         shared: Rc<ConnectionState>,
         permit: ConnectionPermit,
         stream: Stream,
@@ -207,53 +194,8 @@ impl Connection {
         connection
     }
 
-    /// Takes steps until the connection has nothing to do, up to [`MAX_TURNS`].
-    fn run_turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<TaskEnd> {
-        for option in self.shared.pending_socket_options.take() {
-            self.stream.set_option(option);
-        }
-        let ending = self.shared.ending.get();
-        if ending >= Ending::Aborted {
-            // Like Node, send what was written before the abort, as far as the socket accepts it.
-            let _ = self.send(cx);
-            if ending == Ending::Reset {
-                self.stream.reset_on_close();
-            }
-            return Poll::Ready(TaskEnd::Closed);
-        }
-        let may_write = matches!(self.phase, Phase::Serving | Phase::Refused(_));
-        if ending == Ending::AfterWrite && may_write {
-            self.begin_flush();
-        }
-        if let Eviction::Pending(shortage) = self.shared.footprint.eviction.get() {
-            match self.carry_out_eviction(shortage) {
-                Turn::Close => return Poll::Ready(TaskEnd::Closed),
-                Turn::Flush => self.begin_flush(),
-                Turn::Again | Turn::Wait | Turn::MakeIdle => {}
-            }
-        }
-        for _ in 0..MAX_TURNS {
-            let turn = match self.phase {
-                Phase::Serving => self.serve(cx),
-                Phase::Refused(_) => self.await_application_response(cx),
-                Phase::Flushing => self.flush(cx),
-                Phase::Lingering => self.linger(cx),
-            };
-            match turn {
-                Turn::Again => {}
-                Turn::Wait => return Poll::Pending,
-                Turn::Flush => self.begin_flush(),
-                Turn::MakeIdle => return Poll::Ready(TaskEnd::Idle),
-                Turn::Close => return Poll::Ready(TaskEnd::Closed),
-            }
-        }
-        // Yield: a client that sends without a pause must not occupy the thread.
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
     /// Sends the write queue as far as the socket accepts it.
-    pub(crate) fn send(&mut self, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
+    pub(crate) fn send(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let mut out = self.shared.write_queue.borrow_mut();
         if out.is_empty() {
             return Poll::Ready(Ok(()));
@@ -271,8 +213,21 @@ impl Connection {
         sent
     }
 
+    /// Reads from the socket and counts the bytes.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let read = self.stream.poll_read(cx, buf);
+        if let Poll::Ready(Ok(count)) = read {
+            self.shared.count_received(count);
+        }
+        read
+    }
+
     /// Notifies JavaScript that all bytes of the exchange have been sent, if it waits for that.
-    fn notify_sent(&mut self) {
+    pub(crate) fn notify_sent(&mut self) {
         let mut exchange = self.shared.exchange.borrow_mut();
         if let Some(exchange) = exchange.as_mut()
             && exchange.take_notification()
@@ -283,113 +238,51 @@ impl Connection {
         }
     }
 
-    /// Parses as much as possible of a request that another part than the guard refuses.
-    fn parse_partial_request(&self) -> PartialRequest {
-        if self.guard.is_awaiting_head() {
-            return PartialRequest::parse_head(self.read_buffer.unread());
-        }
-        let exchange = self.shared.exchange.borrow();
-        if exchange.as_ref().is_some_and(|exchange| exchange.body.framing != Framing::None) {
-            return self.guard.partial_request_of_body();
-        }
-        // The guard has released the head, so it is complete.
-        PartialRequest::parse_head(&self.shared.parsed_message.borrow().head)
+    /// Starts the phase that sends the last response.
+    pub(crate) fn begin_flush(&mut self) {
+        self.phase = Phase::Flushing;
+        self.register_flush_deadline();
     }
 
-    /// Refuses the request, or the connection if there is no request. The application writes the
-    /// response if the server behaves like Node; otherwise the engine does.
-    pub(crate) fn refuse(&mut self, refusal: Refusal) -> Turn {
-        self.refuse_input(refusal, None)
+    /// Whether JavaScript has processed a batch since the task noticed the half-close, and all its
+    /// records have been read. If not, schedules a wake of the connection to check again.
+    pub(crate) fn has_javascript_passed_end(&mut self) -> bool {
+        let ctx = &self.shared.ctx;
+        // JavaScript can take only events that have been delivered.
+        if self.half_close_noticed_at.is_none() && !ctx.outbox.is_due() {
+            self.half_close_noticed_at = Some(ctx.handoff.takes());
+        }
+        let has_passed =
+            self.half_close_noticed_at.is_some_and(|seen_at| ctx.handoff.has_passed(seen_at));
+        // Check the ring after the batch: JavaScript may have written a response meanwhile.
+        if has_passed && !ctx.handoff.ring.has_unread_records() {
+            return true;
+        }
+        ctx.tables.awaiting_javascript.borrow_mut().push(self.shared.clone());
+        ctx.watch_ring();
+        false
     }
 
-    /// Like [`Self::refuse`], for input that is not in the read buffer. JavaScript receives it.
-    pub(crate) fn refuse_input(&mut self, refusal: Refusal, input: Option<&[u8]>) -> Turn {
-        // A client that is sending a body reads the response only after it has sent the body.
-        let in_body = refusal == Refusal::BodyTooLarge || self.guard.is_in_message();
-        self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
-        // With Node's behavior, JavaScript decides: the application may listen to 'clientError'.
-        let is_left_to_application = refusal.kind() > 0 && self.shared.limits().node_compatible;
-        if is_left_to_application || self.shared.ctx.servers.reports_refusals(self.shared.server_id)
-        {
-            self.shared.emit_connection(&self.stream);
-            let unread = input.unwrap_or_else(|| self.read_buffer.unread());
-            self.shared.emit_refusal(refusal.kind(), unread);
-        }
-        let fault = self
-            .guard
-            .take_partial_request()
-            .unwrap_or_else(|| Box::new(self.parse_partial_request()));
-        if is_left_to_application {
-            self.shared.refusal_state.set(RefusalState::AwaitsApplication);
-            self.shared.start_wait(self.shared.limits().settings.header_timeout);
-            self.shared.set_deadline_at(self.shared.timer.wait_ends_at.get());
-            self.phase = Phase::Refused(RepeatedError::new(refusal));
-        } else if self.is_invalid_preface(refusal, &fault) {
-            self.shared.refusal_state.set(RefusalState::ClosedSilently);
-        }
-        self.shared.refuse(refusal, &fault);
-        if is_left_to_application { Turn::Again } else { Turn::Flush }
+    /// Whether part of a request head has arrived. Empty lines before a head do not count (RFC 9112
+    /// section 2.2).
+    pub(crate) fn has_partial_head(&self) -> bool {
+        !self.read_buffer.unread().iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+    }
+
+    /// Returns whether the client may use HTTP/2, so that the first bytes must be searched for the
+    /// preface.
+    pub(crate) fn may_use_http2(&self) -> bool {
+        self.must_use_http2() || self.cleartext_mode() == Cleartext::Beside
+    }
+
+    pub(crate) fn must_use_http2(&self) -> bool {
+        self.stream.protocol() == Some(ALPN_H2) || self.cleartext_mode() == Cleartext::Alone
+    }
+
+    fn cleartext_mode(&self) -> Cleartext {
+        if self.stream.is_secure() { Cleartext::Off } else { self.shared.limits().cleartext }
     }
 }
 
-impl Future for Task {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        let Some(connection) = self.0.as_mut() else { return Poll::Ready(()) };
-        connection.shared.task.register(cx);
-        let end = connection.run_turns(cx);
-        connection.update_accounting();
-        match end {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(TaskEnd::Closed) => Poll::Ready(()),
-            Poll::Ready(TaskEnd::Idle) => {
-                if let Some(connection) = self.0.take() {
-                    idle::make_idle(connection);
-                }
-                Poll::Ready(())
-            }
-        }
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        let Some(connection) = &self.0 else { return };
-        let shared = &connection.shared;
-        // On Node, a request that has arrived is always emitted.
-        if !shared.limits().node_compatible
-            && let Some(exchange) = shared.exchange.borrow_mut().as_mut()
-        {
-            exchange.withdraw(&shared.ctx);
-        }
-        shared.end_current_exchange(ExchangeEnd::ClientGone);
-        shared.end_streams(ExchangeEnd::ClientGone);
-        shared.set_unsent_response(false);
-        shared.set_held_bytes(0);
-        idle::remove_closed(&shared.ctx, shared);
-    }
-}
-
-/// Spawns the task of a connection, which another worker may have transferred to this one. With a
-/// `refusal`, the task only sends the error response.
-pub(crate) fn serve(
-    permit: ConnectionPermit,
-    stream: Stream,
-    transfer: Option<Box<Transfer>>,
-    refusal: Option<Refusal>,
-) {
-    let mut connection = Connection::new(permit, stream);
-    if let Some(transfer) = transfer {
-        connection.continue_transfer(&transfer);
-    }
-    if let Some(refusal) = refusal {
-        connection.refuse(refusal);
-        connection.begin_flush();
-    }
-    let executor = connection.shared.ctx.executor.clone();
-    executor.spawn(Task(Some(connection)));
-}
-
-/// Maximum steps of a connection before other connections have a turn.
-const MAX_TURNS: usize = 16;
+/// ALPN protocol name of HTTP/2 (RFC 9113 section 3.2).
+const ALPN_H2: &[u8] = b"h2";

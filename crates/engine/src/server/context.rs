@@ -16,12 +16,14 @@ use crate::buffers::sizes::{
 use crate::exchange::log_info::SpareLogInfo;
 use crate::exchange::request_head::RequestHead;
 use crate::exchange::response_sink::ResponseSink;
+use crate::guard::Refusal;
 use crate::http1::date::Date;
 use crate::log::request_logs::RequestLogs;
 use crate::pressure::admission::Admission;
+use crate::pressure::body_buffering::BodyBuffering;
 use crate::pressure::limits::{IDLE_DRAIN_TIME, Limits, fair_share};
 use crate::pressure::memory::Memory;
-use crate::runtime::alarms::Alarms;
+use crate::runtime::alarms::{Alarm, Alarms};
 use crate::runtime::clock::Clock;
 use crate::runtime::executor::Executor;
 use crate::runtime::slot_map::SlotMap;
@@ -30,7 +32,8 @@ use crate::runtime::wheel::TimerWheel;
 use crate::scoreboard::layout::MetricCell;
 use crate::scoreboard::{FinishedRequest, SeriesCache};
 use crate::server::affinity::Affinity;
-use crate::server::connection::{BodyBuffering, ConnectionState, TableEntry};
+use crate::server::connection::state::ConnectionState;
+use crate::server::connection::table::TableEntry;
 use crate::server::servers::Servers;
 use crate::transport::tls::Handshakes;
 
@@ -223,6 +226,23 @@ impl Context {
         self.count(MetricCell::UpgradedConnections);
     }
 
+    /// Counts a refusal by its reason.
+    pub fn count_refusal(&self, refusal: Refusal) {
+        self.count(match refusal {
+            Refusal::Overloaded => MetricCell::RejectedRequestsOverload,
+            Refusal::HeadTimeout => MetricCell::RejectedRequestsHeadTimeout,
+            Refusal::BodyTimeout => MetricCell::RejectedRequestsBodyTimeout,
+            Refusal::ResponseTimeout => MetricCell::RejectedRequestsResponseTimeout,
+            Refusal::DispatchTimeout => MetricCell::RejectedRequestsDispatchTimeout,
+            Refusal::FieldTooLarge | Refusal::TooManyFields | Refusal::UriTooLong => {
+                MetricCell::RejectedRequestsHeadLimit
+            }
+            Refusal::BodyTooLarge => MetricCell::RejectedRequestsBodyLimit,
+            Refusal::ProxyProtocolForbidden => MetricCell::RejectedRequestsForbidden,
+            _ => MetricCell::RejectedRequestsMalformed,
+        });
+    }
+
     /// Adds one to a counter of the metrics table.
     pub fn count(&self, cell: MetricCell) {
         self.handoff.slot.count(cell, 1);
@@ -247,6 +267,24 @@ impl Context {
     /// it.
     pub fn has_several_requests(&self) -> bool {
         self.tables.requests() + self.outbox.tunnel_chunks() > 1
+    }
+
+    /// Starts the clock, if it does not run: it ticks while there are connections or unwritten log
+    /// lines. Otherwise an idle worker sleeps.
+    pub fn start_clock(&self) {
+        if self.alarms.is_set(Alarm::Clock) {
+            return;
+        }
+        // While the clock ticks, it finds accepted connections, so the accept need not wake the
+        // thread. It must if JavaScript receives connections at their accept.
+        self.handoff.set_polls_accepted(!self.announces_at_accept);
+        self.alarms.set(Alarm::Clock, Instant::now() + CLOCK_TICK);
+    }
+
+    /// Reads the ring every millisecond while JavaScript processes a batch, so that no finished
+    /// response waits for the slow handler of another request.
+    pub fn watch_ring(&self) {
+        self.alarms.set_if_unset(Alarm::Ring, RING_POLL_INTERVAL);
     }
 
     /// Delivers the events of this turn to JavaScript, if there are any. Ids without an unused
@@ -274,3 +312,8 @@ impl Tables {
         self.exchanges.borrow().len() - self.tunnel_count.get()
     }
 }
+
+/// Interval of the clock, and so the resolution of the deadlines of connections.
+const CLOCK_TICK: Duration = Duration::from_millis(100);
+/// Interval at which the ring is read while JavaScript processes a batch.
+const RING_POLL_INTERVAL: Duration = Duration::from_millis(1);

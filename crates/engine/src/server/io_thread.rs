@@ -4,9 +4,9 @@
 //! [`IoThread`] is the handle that the JavaScript thread has. The I/O thread starts with the first
 //! listener and serves any number of servers. The environment's cleanup hook stops and joins it.
 
-pub(crate) mod alarms;
-mod commands;
-pub(crate) mod event_loop;
+mod alarms;
+pub(crate) mod commands;
+mod event_loop;
 mod shared_loop;
 mod standby;
 

@@ -13,7 +13,7 @@ use crate::pressure::queue_delay::Report;
 use crate::runtime::alarms::Alarm;
 use crate::scoreboard::layout::MetricCell;
 use crate::server::context::Context;
-use crate::server::io_thread::event_loop::read_ring;
+use crate::server::io_thread::commands::read_ring;
 
 /// Answers the requests that have waited too long with 503, and logs when that begins and ends. The
 /// connections stay open: a client that connects again would cost more than its next request.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::bridge::event_batch::EventBatch;
 use crate::runtime::alarms::Alarm;
 use crate::server::context::Context;
-use crate::server::io_thread::event_loop::read_ring;
+use crate::server::handshake::drain_handshakes;
+use crate::server::io_thread::commands::read_ring;
 
 /// Drains every connection. Idle connections close after `idle`. JavaScript receives an idle event
 /// once no connection is left. A second call only shortens the wait of idle connections.
@@ -17,7 +18,7 @@ pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
     for (id, entry) in ctx.tables.connections.borrow_mut().iter_mut() {
         entry.drain(ctx, id, begins);
     }
-    ctx.pressure.handshakes.drain(ctx);
+    drain_handshakes(ctx);
     if !begins {
         return;
     }

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 
 use super::descriptor_message;
-use crate::scoreboard::{Board, SessionHash};
+use crate::scoreboard::{Board, SessionHash, Sessions};
 use crate::transport::listener::{AcceptedConnection, PeerAddr};
 
 /// What a worker needs to transfer connections: descriptors that it has inherited.
@@ -81,7 +81,8 @@ impl TransferSockets {
             }
             while let Ok(Some((fd, message))) = receive_message(&pair.inbox, &mut buffer) {
                 let Some((session, _)) = read_session(message) else { continue };
-                let target = board.owner_of(session).and_then(|slot| self.pairs.get(slot));
+                let target =
+                    Sessions::of(board).owner_of(session).and_then(|slot| self.pairs.get(slot));
                 if let (Some(target), Some(fd)) = (target, fd) {
                     // A full inbox closes the connection: its worker does not read any more.
                     let _ = descriptor_message::send(&target.outbox, message, Some(fd.as_fd()));
@@ -253,7 +254,7 @@ mod tests {
             board.claim(slot, slot).unwrap();
             board.slot(slot).unwrap().set_state(WorkerState::Accepting);
         }
-        let _client = send_to(&sockets, 0, &transfer(board.hash_session(b"key")));
+        let _client = send_to(&sockets, 0, &transfer(Sessions::of(&board).hash(b"key")));
         sockets.rescue(&board);
         let mut buffer = Vec::new();
         let inbox = &sockets.pairs[1].inbox;
@@ -261,7 +262,7 @@ mod tests {
         board.release(1).unwrap();
         sockets.rescue(&board);
         assert!(receive(inbox, &mut buffer).unwrap().is_some());
-        let client = send_to(&sockets, 1, &transfer(board.hash_session(b"key")));
+        let client = send_to(&sockets, 1, &transfer(Sessions::of(&board).hash(b"key")));
         board.release(2).unwrap();
         sockets.rescue(&board);
         let end = std::io::Read::bytes(&client).next();

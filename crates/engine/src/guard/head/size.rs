@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::request_line_start;
-use crate::guard::Refusal;
+use crate::guard::refusal::Refusal;
 use crate::pressure::limits::Limits;
 
 /// Whether a complete or incomplete head is too large. With `head_bytes` it is counted as Node's

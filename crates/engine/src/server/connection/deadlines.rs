@@ -2,99 +2,14 @@
 //! earliest deadline. When the entry expires, the task determines which deadline has passed. Bytes
 //! only move deadlines later, so no byte sets the wheel.
 
-use super::{Connection, Phase, Turn};
-use crate::exchange::ExchangeEnd;
+use super::{Connection, Phase};
 use crate::exchange::min_rate::RateBounds;
 use crate::exchange::request_body::RequestBody;
-use crate::guard::Refusal;
 use crate::pressure::limits::IDLE_RELEASE_DELAY;
 
 impl Connection {
-    /// Returns the time in milliseconds of the context's clock if the deadline has passed. Returns
-    /// an error if none has passed, or the step that closes the connection if the client reads too
-    /// slowly.
-    pub(crate) fn take_expired_deadline(&mut self) -> Result<u64, Option<Turn>> {
-        self.shared.timer.is_due.set(false);
-        let now = self.shared.ctx.clock.now_ms();
-        if self.shared.timer.deadline.get() > now {
-            return Err(None);
-        }
-        if self.is_reader_too_slow(now) {
-            self.stream.reset_on_close();
-            return Err(Some(Turn::Close));
-        }
-        Ok(now)
-    }
-
-    /// Handles a passed deadline. Returns `None` if the connection continues.
-    pub(crate) fn handle_deadline(&mut self) -> Option<Turn> {
-        let now = match self.take_expired_deadline() {
-            Ok(now) => now,
-            Err(turn) => return turn,
-        };
-        let shared = self.shared.clone();
-        let turn = if shared.exchange.borrow().is_some() {
-            self.handle_exchange_deadline(now)
-        } else {
-            self.handle_wait_deadline(now)
-        };
-        if turn.is_none() {
-            self.register_deadline(now);
-        }
-        turn
-    }
-
-    /// Handles a deadline while a request is in flight.
-    fn handle_exchange_deadline(&mut self, now: u64) -> Option<Turn> {
-        let shared = self.shared.clone();
-        let is_in_body = self.guard.is_in_message();
-        let refusal = {
-            let mut exchange = shared.exchange.borrow_mut();
-            let exchange = exchange.as_mut()?;
-            if exchange.body.rate().is_paused() && self.stream.is_reset() {
-                return Some(Turn::Close);
-            }
-            let due = exchange.due(now, is_in_body, &shared.limits.borrow())?;
-            shared.refusal_of_due(exchange, due)
-        };
-        Some(match refusal {
-            Some(refusal) => self.refuse(refusal),
-            None => {
-                shared.end_current_exchange(ExchangeEnd::TimedOut);
-                Turn::Flush
-            }
-        })
-    }
-
-    /// Handles a passed deadline of a tunnel. The application must respond and the client must
-    /// read. The client must also close after its WebSocket was closed or its upgrade was refused.
-    /// A drain continues when a WebSocket is old enough to be closed.
-    pub(crate) fn handle_tunnel_deadline(&mut self) -> Option<Turn> {
-        let shared = self.shared.clone();
-        shared.timer.is_due.set(false);
-        let now = shared.ctx.clock.now_ms();
-        if self.is_reader_too_slow(now) {
-            self.stream.reset_on_close();
-            return Some(Turn::Close);
-        }
-        if shared.ctx.lifecycle.is_draining.get() && shared.timer.wait_ends_at.get() <= now {
-            shared.drain_tunnel();
-            if shared.timer.wait_ends_at.get() > now {
-                self.register_tunnel_deadline(now);
-                // The next step sends the close frame.
-                return Some(Turn::Again);
-            }
-        }
-        if self.tunnel_deadline() <= now {
-            shared.end_current_exchange(ExchangeEnd::TimedOut);
-            return Some(Turn::Flush);
-        }
-        self.register_tunnel_deadline(now);
-        None
-    }
-
     /// Returns the earliest deadline of a tunnel, except that of reading.
-    fn tunnel_deadline(&self) -> u64 {
+    pub(crate) fn tunnel_deadline(&self) -> u64 {
         self.shared.timer.wait_ends_at.get().min(self.exchange_deadline())
     }
 
@@ -103,38 +18,9 @@ impl Connection {
         self.shared.set_deadline_at(self.tunnel_deadline().min(self.output_deadline(now)));
     }
 
-    /// Handles a passed `header_timeout` or `keepalive` timeout, when no request is in flight.
-    fn handle_wait_deadline(&mut self, now: u64) -> Option<Turn> {
-        let shared = self.shared.clone();
-        if self.has_partial_head() {
-            if self.waits_for_reader {
-                // The client may be late with reading, which the response clock measures.
-                shared.start_wait(shared.limits().settings.header_timeout);
-            }
-            return (shared.timer.wait_ends_at.get() <= now)
-                .then(|| self.refuse(Refusal::HeadTimeout));
-        }
-        if !shared.write_queue.borrow().is_empty() {
-            // The client is still reading its last response.
-            shared.start_wait(shared.limits().settings.keepalive);
-        }
-        if shared.timer.wait_ends_at.get() <= now {
-            // As in Node, a client that has sent nothing since the accept gets a response.
-            let is_refused = shared.limits().node_compatible
-                && shared.requests.get() == 0
-                && !shared.ctx.lifecycle.is_draining.get();
-            return Some(if is_refused { self.refuse(Refusal::HeadTimeout) } else { Turn::Flush });
-        }
-        if self.can_make_idle() {
-            return Some(Turn::MakeIdle);
-        }
-        self.free_buffers();
-        None
-    }
-
     /// Frees every buffer of a connection that waits but whose task must stay. The next request
     /// allocates them again, which would cost too much after every request.
-    fn free_buffers(&mut self) {
+    pub(crate) fn free_buffers(&mut self) {
         self.stream.flush_held();
         if self.shared.write_queue.borrow_mut().release_if_empty() {
             self.shared.parsed_message.borrow_mut().free_buffers();
@@ -151,7 +37,7 @@ impl Connection {
     }
 
     /// Registers the earliest deadline of the connection with the timer wheel.
-    fn register_deadline(&self, now: u64) {
+    pub(crate) fn register_deadline(&self, now: u64) {
         let shared = &self.shared;
         let next = if shared.exchange.borrow().is_some() {
             let is_paused = self.with_body(|body, _| body.rate().is_paused()) == Some(true);
@@ -186,12 +72,6 @@ impl Connection {
             shared.start_wait(shared.limits().settings.header_timeout);
         }
         self.register_head_deadline();
-    }
-
-    /// Whether part of a request head has arrived. Empty lines before a head do not count (RFC 9112
-    /// section 2.2).
-    pub(crate) fn has_partial_head(&self) -> bool {
-        !self.read_buffer.unread().iter().all(|byte| matches!(byte, b'\r' | b'\n'))
     }
 
     /// Registers the deadlines of a request that has been dispatched: of its body, of its response,

@@ -5,17 +5,19 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::ConnectionState;
+use super::state::ConnectionState;
+use crate::bridge::event_batch::RequestBody;
 use crate::bridge::wire::head_flag;
 use crate::buffers::sizes::{MIN_BODY_CREDIT, WIDE_BODY_CHUNK};
 use crate::exchange::deadlines::Due;
 use crate::exchange::request_body::Received;
-use crate::exchange::request_head::RequestHead;
+use crate::exchange::request_head::{Framing, RequestHead, SavedHead};
 use crate::exchange::response_sink::ResponseSink;
 use crate::exchange::tunnel::Upgrade;
 use crate::exchange::{Exchange, ExchangeEnd, ExchangeStart};
 use crate::guard::Refusal;
 use crate::log::access::{AccessEntry, RequestFields};
+use crate::runtime::alarms::Alarm;
 use crate::scoreboard::layout::MetricCell;
 use crate::scoreboard::{FinishedRequest, SeriesKey, find_method, find_protocol};
 use crate::server::affinity::MAX_SEARCHED;
@@ -91,10 +93,9 @@ impl ConnectionState {
             if ended.is_logged
                 && let Some(log) = self.ctx.logs.access.borrow_mut().as_mut()
             {
-                let client = info.client.map(|client| client.ip().to_canonical().to_string());
-                let remote = client.as_deref().unwrap_or_else(|| self.remote());
+                let forwarded = info.client.map(|client| client.ip().to_canonical().to_string());
                 log.log(&AccessEntry {
-                    remote: Some(remote).filter(|remote| !remote.is_empty()),
+                    remote: forwarded.as_deref().or_else(|| self.client.logged()),
                     method: info.method.of(&info.head),
                     target: info.target.of(&info.head),
                     version: info.version,
@@ -121,6 +122,101 @@ impl ConnectionState {
         if (before == 0) != (count == 0) {
             self.ctx.handoff.slot.change_gauge(MetricCell::ConnectionsActive, change);
         }
+    }
+
+    /// Copies the bytes after the head of an upgrade request, which are dispatched with it.
+    pub(crate) fn keep_upgrade_bytes(&self, read_buffer: &[u8]) {
+        if self.ctx.scratch.parsed_head.borrow().is_upgrade
+            && self.exchange.borrow().is_none()
+            && !read_buffer.is_empty()
+        {
+            self.parsed_message.borrow().upgrade_bytes.set(Some(read_buffer.into()));
+        }
+    }
+
+    /// Whether the request may wait for more of its body before it is dispatched.
+    pub(crate) fn may_buffer_body(&self, exchange: &Exchange) -> bool {
+        exchange.body.is_bufferable
+            && !exchange.body.is_done
+            && !exchange.is_dispatched
+            && exchange.body.buffered_len < self.ctx.pressure.memory.max_buffered_body()
+    }
+
+    /// Copies the head for a later turn, unless it was copied before. At the first call,
+    /// `ctx.scratch.parsed_head` must still be the head of this request.
+    pub(crate) fn save_head(&self, exchange: &mut Exchange) {
+        if exchange.saved_head.is_none() {
+            let head = self.ctx.scratch.parsed_head.borrow();
+            let bytes = self.parsed_message.borrow().head.clone();
+            exchange.saved_head = Some(Box::new(SavedHead { head: head.clone(), bytes }));
+        }
+    }
+
+    /// Starts the wait of a request for its body, unless it waits already.
+    pub(crate) fn buffer_body(&self, exchange: &mut Exchange) {
+        if exchange.saved_head.is_some() {
+            return;
+        }
+        self.save_head(exchange);
+        let ctx = &self.ctx;
+        let until = ctx.clock.deadline(ctx.limits.settings.request_buffer_time);
+        ctx.pressure.body_buffering.push(until, (self.id, exchange.id));
+        ctx.alarms.set(Alarm::BodyBuffering, ctx.clock.to_time(until));
+    }
+
+    /// Emits the request with the body bytes received so far; after that, emits the end of the
+    /// body. At the first call, `ctx.scratch.parsed_head` must still be the head of this request,
+    /// unless [`Self::save_head`] has copied it.
+    pub(crate) fn emit_request(&self, exchange: &mut Exchange, trailers: &[u8]) {
+        if exchange.is_dispatched {
+            // The end is emitted for a discarded body too: the application may wait for it.
+            if exchange.body.is_done && !std::mem::replace(&mut exchange.body.is_end_emitted, true)
+            {
+                self.ctx.outbox.emit(|batch| batch.push_end(exchange.id, trailers));
+            }
+            return;
+        }
+        exchange.is_dispatched = true;
+        exchange.body.buffered_len = 0;
+        // The chunks of a client stay separate, as on node:http.
+        let is_one_piece =
+            exchange.body.framing != Framing::Chunked || exchange.body.chunks.len() <= 1;
+        let whole = exchange.body.is_done && trailers.is_empty() && is_one_piece;
+        exchange.body.is_end_emitted = exchange.body.is_done;
+        let message = self.parsed_message.borrow();
+        let body = match (whole, exchange.body.chunks.is_empty()) {
+            (true, true) if message.body.is_empty() => RequestBody::None,
+            (true, true) => RequestBody::Short(message.body.unread()),
+            (true, false) => RequestBody::Whole(join_chunks(&mut exchange.body.chunks)),
+            (false, _) => RequestBody::Streams,
+        };
+        let kept = exchange.saved_head.take();
+        let shared_head = self.ctx.scratch.parsed_head.borrow();
+        let (head, bytes) = match &kept {
+            Some(kept) => (&kept.head, &kept.bytes),
+            None => (&*shared_head, &message.head),
+        };
+        let ahead = if head.is_upgrade { message.upgrade_bytes.take() } else { None };
+        if let Upgrade::Undecided { ahead: len } = &mut exchange.upgrade {
+            *len = ahead.as_ref().map_or(0, |ahead| ahead.len());
+        }
+        self.ctx.outbox.emit(|batch| {
+            let policy = &self.limits.borrow().parse_policy;
+            batch.push_request(
+                (exchange.id, self.id),
+                head,
+                bytes,
+                body,
+                ahead.map(Bytes::from),
+                policy,
+            );
+            for chunk in exchange.body.chunks.drain(..).flat_map(split_chunks) {
+                batch.push_data(exchange.id, chunk);
+            }
+            if !whole && exchange.body.is_done {
+                batch.push_end(exchange.id, trailers);
+            }
+        });
     }
 
     /// Passes bytes of a request body or a tunnel to JavaScript, or buffers or drops them. Returns
@@ -213,9 +309,19 @@ impl Exchange {
 }
 
 /// Splits data into chunks of at most [`WIDE_BODY_CHUNK`] bytes, the maximum of one event.
-pub(crate) fn split_chunks(mut data: Bytes) -> impl Iterator<Item = Bytes> {
+fn split_chunks(mut data: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
         let chunk = data.split_to(data.len().min(WIDE_BODY_CHUNK));
         (!chunk.is_empty()).then_some(chunk)
     })
+}
+
+/// Joins chunks into one. A single chunk is not copied.
+fn join_chunks(chunks: &mut Vec<Bytes>) -> Bytes {
+    if chunks.len() == 1 {
+        return chunks.pop().unwrap_or_default();
+    }
+    let whole = chunks.concat();
+    chunks.clear();
+    Bytes::from(whole)
 }

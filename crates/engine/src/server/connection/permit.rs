@@ -4,8 +4,10 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::ConnectionState;
-use crate::bridge::event_batch::EventBatch;
+use super::state::ConnectionState;
+use super::table::TableEntry;
+use crate::bridge::event_batch::{ConnectionInfo, EventBatch};
+use crate::buffers::byte_counts::ByteCounts;
 use crate::pressure::admission::AddressShare;
 use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
@@ -52,12 +54,32 @@ impl ConnectionPermit {
         self.proxied = proxied;
     }
 
-    /// Reports to JavaScript that the connection closed before it was served, if JavaScript
-    /// receives connections at their accept.
+    /// Emits the open and the close of a connection that closed before it was served, if JavaScript
+    /// receives connections at their accept. It counts the connections of each server, so it needs
+    /// both events.
     pub fn emit_unserved(self) {
-        if self.ctx.announces_at_accept {
-            ConnectionState::emit_unserved(&self.ctx, self.server_id, self.peer);
+        let (ctx, server_id) = (&self.ctx, self.server_id);
+        if !ctx.announces_at_accept {
+            return;
         }
+        let info = ConnectionInfo {
+            family: 0,
+            remote: "",
+            remote_port: 0,
+            local: "",
+            local_port: 0,
+            secure: None,
+            http2: false,
+        };
+        let mut connections = ctx.tables.connections.borrow_mut();
+        let id = connections.insert_with(|id| {
+            TableEntry::Serving(ConnectionState::new(ctx.clone(), id, server_id, self.peer))
+        });
+        connections.remove(id);
+        ctx.outbox.emit(|batch| {
+            batch.push_connection(id, server_id, &info);
+            batch.push_connection_closed(id, ByteCounts::default());
+        });
     }
 }
 

@@ -1,14 +1,18 @@
-//! The response of an HTTP/1 exchange. Records from JavaScript become bytes in the write queue.
+//! The output of an HTTP/1 exchange, a response or a tunnel. Records from JavaScript become bytes
+//! in the write queue.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::ConnectionState;
 use super::ending::Ending;
+use super::state::ConnectionState;
 use crate::bridge::ring::ResponseHead;
+use crate::buffers::write_queue::WriteQueue;
 use crate::exchange::response::ResponseFraming;
 use crate::exchange::response_sink::ResponseSink;
+use crate::exchange::tunnel::TunnelWrite;
+use crate::exchange::websocket::SERVICE_RESTART_FRAME;
 use crate::exchange::{Completion, Exchange};
 use crate::http1::encoder::{self, HeadOptions};
 
@@ -180,5 +184,48 @@ impl ConnectionState {
             change(exchange);
         }
         self.queue_wake();
+    }
+
+    /// Turns the connection into a tunnel if JavaScript takes it over (`taken`). Otherwise the
+    /// request is served as an ordinary one.
+    pub(crate) fn decide_upgrade(&self, exchange: &mut Exchange, taken: bool) {
+        if self.begin_tunnel(exchange, taken, true) {
+            self.ending.set(Ending::AfterResponse);
+            self.timer.wait_ends_at.set(u64::MAX);
+        }
+    }
+
+    /// Begins or continues the drain of a tunnel. A WebSocket gets a close frame once it is old
+    /// enough and a frame may begin.
+    pub(crate) fn drain_tunnel(&self) {
+        if let Some(exchange) = self.exchange.borrow_mut().as_mut() {
+            self.close_websocket(&exchange.drain_tunnel(self.ctx.clock.now()));
+        }
+    }
+
+    /// Writes bytes of the application into a tunnel; `push` adds the given number of them to the
+    /// write queue.
+    pub(crate) fn write_tunnel(
+        &self,
+        exchange: &mut Exchange,
+        bytes: &[u8],
+        push: impl FnOnce(&mut WriteQueue, usize),
+    ) {
+        let write = exchange.write_tunnel(bytes, self.ctx.clock.now());
+        push(&mut self.write_queue.borrow_mut(), write.head_len + write.len);
+        self.close_websocket(&write);
+    }
+
+    /// Sends the close frame of a drain, and starts its wait.
+    fn close_websocket(&self, write: &TunnelWrite) {
+        if write.closes {
+            let mut out = self.write_queue.borrow_mut();
+            out.append(|out| out.extend_from_slice(&SERVICE_RESTART_FRAME));
+            self.queue_wake();
+        }
+        if let Some(wait) = write.wait {
+            self.start_wait(wait);
+            self.set_deadline_at(self.timer.deadline.get().min(self.timer.wait_ends_at.get()));
+        }
     }
 }

@@ -2,23 +2,22 @@
 //! exchange, the bytes to send, deadlines and how the connection ends.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use super::TableEntry;
+use super::client::ClientInfo;
 use super::ending::{Ending, EndingCell};
-use super::error_response::RefusalState;
-use super::memory_use::Footprint;
+use super::footprint::{Eviction, Footprint, waiting_progress};
+use super::refusal_state::RefusalState;
 use super::socket_options::PendingSocketOptions;
-use crate::bridge::event_batch::ConnectionInfo;
 use crate::bridge::ring::SocketOption;
 use crate::buffers::byte_counts::ByteCounts;
 use crate::buffers::write_queue::WriteQueue;
 use crate::exchange::request_label::RequestLabel;
 use crate::exchange::{Exchange, ExchangeEnd};
 use crate::http1::parsed_message::ParsedMessage;
-use crate::http2::Streams;
+use crate::http2::streams::Streams;
+use crate::pressure::eviction::{Progress, Shortage};
 use crate::pressure::limits::Limits;
 use crate::runtime::executor::TaskWaker;
 use crate::runtime::slot_map::slot_of;
@@ -30,7 +29,7 @@ use crate::transport::stream::Stream;
 pub(crate) struct ConnectionState {
     /// The I/O thread that owns the connection.
     pub(crate) ctx: Rc<Context>,
-    /// Id of the connection in [`Context::connections`] and in events for JavaScript.
+    /// Id of the connection in `Tables::connections` and in events for JavaScript.
     pub(crate) id: u32,
     /// Id of the application's server whose listener accepted the connection.
     pub(crate) server_id: u32,
@@ -44,7 +43,7 @@ pub(crate) struct ConnectionState {
     pub(crate) write_queue: RefCell<WriteQueue>,
     /// The HTTP/1 request in flight and its response; `None` between requests and for HTTP/2.
     pub(crate) exchange: RefCell<Option<Exchange>>,
-    /// Whether the connection is already in [`Context::to_wake`].
+    /// Whether the connection is already in `Tables::to_wake`.
     pub(crate) is_wake_queued: Cell<bool>,
     /// How the connection ends.
     pub(crate) ending: EndingCell,
@@ -58,8 +57,6 @@ pub(crate) struct ConnectionState {
     pub(crate) received: Cell<u64>,
     /// Number of exchanges in flight: with HTTP/2 there may be several.
     pub(crate) exchange_count: Cell<u32>,
-    /// Bytes received after the head of an upgrade request, kept until the request is dispatched.
-    pub(crate) upgrade_bytes: Cell<Option<Box<[u8]>>>,
     /// The client, as JavaScript and the logs see it.
     pub(crate) client: ClientInfo,
     /// What the connection holds between two turns of its task.
@@ -68,7 +65,7 @@ pub(crate) struct ConnectionState {
     pub(crate) refusal_state: Cell<RefusalState>,
     /// The streams of an HTTP/2 connection; empty for HTTP/1.
     pub(crate) streams: OnceCell<Rc<Streams>>,
-    /// Reference to this state itself, from which [`Context::to_wake`] gets one.
+    /// Reference to this state itself, from which `Tables::to_wake` gets one.
     pub(crate) weak_self: Weak<ConnectionState>,
 }
 
@@ -80,18 +77,6 @@ pub(crate) struct ConnectionTimer {
     pub(crate) is_due: Cell<bool>,
     /// End of the current wait: for a request, for the rest of a head, or for the client's close.
     pub(crate) wait_ends_at: Cell<u64>,
-}
-
-/// The client of a connection, as JavaScript and the logs see it.
-pub(crate) struct ClientInfo {
-    /// Address of the client: the peer, or the source address of a PROXY protocol header.
-    pub(crate) peer: Cell<PeerAddr>,
-    /// Destination address of a PROXY protocol header.
-    pub(crate) proxied_local: Cell<Option<SocketAddr>>,
-    /// The client's address as text, created on first use; empty for a unix socket.
-    remote: OnceCell<String>,
-    /// Whether the connection's `CONNECTION` event has been emitted to JavaScript.
-    pub(crate) is_announced: Cell<bool>,
 }
 
 impl Default for ConnectionTimer {
@@ -123,40 +108,12 @@ impl ConnectionState {
             requests: Cell::new(0),
             received: Cell::new(0),
             exchange_count: Cell::new(0),
-            upgrade_bytes: Cell::new(None),
-            client: ClientInfo {
-                peer: Cell::new(peer),
-                proxied_local: Cell::new(None),
-                remote: OnceCell::new(),
-                is_announced: Cell::new(false),
-            },
+            client: ClientInfo::new(peer),
             footprint: Footprint::default(),
             refusal_state: Cell::new(RefusalState::NotRefused),
             streams: OnceCell::new(),
             weak_self: weak_self.clone(),
         })
-    }
-
-    /// Emits the open and the close of a connection that closed before it was served. JavaScript
-    /// counts the connections of each server, so it needs both events.
-    pub(crate) fn emit_unserved(ctx: &Rc<Context>, server_id: u32, peer: PeerAddr) {
-        let info = ConnectionInfo {
-            family: 0,
-            remote: "",
-            remote_port: 0,
-            local: "",
-            local_port: 0,
-            secure: None,
-            http2: false,
-        };
-        let mut connections = ctx.tables.connections.borrow_mut();
-        let id = connections
-            .insert_with(|id| TableEntry::Serving(Self::new(ctx.clone(), id, server_id, peer)));
-        connections.remove(id);
-        ctx.outbox.emit(|batch| {
-            batch.push_connection(id, server_id, &info);
-            batch.push_connection_closed(id, ByteCounts::default());
-        });
     }
 
     /// Counts bytes that have been read from the socket.
@@ -214,6 +171,16 @@ impl ConnectionState {
         self.exchange.borrow().as_ref().is_some_and(Exchange::is_finished)
     }
 
+    /// Whether JavaScript has taken over the connection, which is then a tunnel.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.exchange.borrow().as_ref().is_some_and(Exchange::is_tunnel)
+    }
+
+    /// Whether JavaScript has yet to decide on the upgrade request in flight.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.exchange.borrow().as_ref().is_some_and(Exchange::is_upgrade_undecided)
+    }
+
     /// Whether the connection closes once the write queue is empty.
     pub(crate) fn ends_now(&self) -> bool {
         self.ending.closes()
@@ -246,6 +213,29 @@ impl ConnectionState {
     pub fn close(&self, ending: Ending) {
         self.ending.set(ending);
         self.queue_wake();
+    }
+
+    /// Begins the drain of the connection.
+    pub fn drain(&self) {
+        self.drain_tunnel();
+        if self.streams.get().is_some() {
+            // Sends GOAWAY to an HTTP/2 client at once.
+            self.wake();
+        }
+        self.shorten_drain();
+    }
+
+    /// Shortens the wait of an idle connection to `idle_drain`, during which a request may arrive.
+    pub fn shorten_drain(&self) {
+        if self.exchange.borrow().is_none() {
+            let soon = self
+                .ctx
+                .clock
+                .deadline(self.ctx.lifecycle.idle_drain.get())
+                .min(self.timer.wait_ends_at.get());
+            self.timer.wait_ends_at.set(soon);
+            self.set_deadline_at(self.timer.deadline.get().min(soon));
+        }
     }
 
     /// Whether a complete HTTP/1 response may still be unsent. Always false for HTTP/2.
@@ -300,55 +290,107 @@ impl ConnectionState {
         }
     }
 
-    /// Returns the client's address as text; empty on a unix socket.
-    pub(crate) fn remote(&self) -> &str {
-        self.client.remote.get_or_init(|| match self.client.peer.get() {
-            PeerAddr::Ip(address) => address.ip().to_string(),
-            PeerAddr::Unix => String::new(),
-        })
-    }
-
     /// Returns the limits of the server that accepted the connection.
     pub(crate) fn limits(&self) -> Rc<Limits> {
         self.limits.borrow().clone()
     }
 
-    /// Stores the client and destination addresses of a PROXY protocol header. Must be called
-    /// before [`Self::remote`].
-    pub(crate) fn set_proxied_addresses(&self, proxied: Option<(SocketAddr, SocketAddr)>) {
-        if let Some((client, local)) = proxied {
-            self.client.peer.set(PeerAddr::Ip(client));
-            self.client.proxied_local.set(Some(local));
-        }
-    }
-
     /// Emits the `CONNECTION` event, unless it has been emitted before.
     pub(crate) fn emit_connection(&self, stream: &Stream) {
-        if self.client.is_announced.replace(true) {
-            return;
-        }
-        let (family, remote_port) = match self.client.peer.get() {
-            PeerAddr::Ip(address) => (if address.is_ipv4() { 4 } else { 6 }, address.port()),
-            PeerAddr::Unix => (0, 0),
-        };
-        let local = self.client.proxied_local.get().or_else(|| stream.local_address());
-        let local_text = local.map(|address| address.ip().to_string()).unwrap_or_default();
-        let info = ConnectionInfo {
-            family,
-            remote: self.remote(),
-            remote_port,
-            local: &local_text,
-            local_port: local.map_or(0, |address| address.port()),
-            secure: stream.tls(),
-            http2: self.streams.get().is_some(),
-        };
-        self.ctx.outbox.emit(|batch| batch.push_connection(self.id, self.server_id, &info));
+        let is_http2 = self.streams.get().is_some();
+        self.client.announce(&self.ctx.outbox, (self.id, self.server_id), stream, is_http2);
     }
 
     /// Ends the exchange in flight, if there is one.
     pub(crate) fn end_current_exchange(&self, end: ExchangeEnd) {
         if let Some(mut exchange) = self.exchange.take() {
             self.end_exchange(&mut exchange, end);
+        }
+    }
+
+    /// Returns how long the connection has waited, unless a request is in flight or bytes are
+    /// unsent.
+    pub fn waiting_progress(&self) -> Option<Progress> {
+        if self.is_busy() || self.ending.is_aborted() || self.is_evicted() {
+            return None;
+        }
+        let awaits_head = self.requests.get() == 0 || self.held_bytes() > 0;
+        Some(waiting_progress(self.timer.wait_ends_at.get(), awaits_head, &self.limits()))
+    }
+
+    /// Returns the bytes that the connection held at the end of its last turn.
+    pub fn held_bytes(&self) -> usize {
+        self.footprint.held_bytes.get()
+    }
+
+    /// Returns when the connection last began to hold bytes, in milliseconds of the context's
+    /// clock.
+    pub fn held_since(&self) -> u64 {
+        self.footprint.held_since.get()
+    }
+
+    /// Returns the time of the client's last progress, in milliseconds of the context's clock: with
+    /// a request body before the response has begun, or with reading a response. `u64::MAX` if
+    /// nothing is expected of the client. The value is that of the last check.
+    pub fn stalled_since(&self) -> u64 {
+        let streams = self.streams.get().map_or(u64::MAX, |streams| streams.lagging_since());
+        self.footprint.output_stalled_since.get().min(self.body_late_since()).min(streams)
+    }
+
+    /// Returns since when the client has been late with a request body, unless the response has
+    /// begun.
+    pub(crate) fn body_late_since(&self) -> u64 {
+        // If the exchange is borrowed, its own turn is running, and it is the one that needs a
+        // slot.
+        let Ok(exchange) = self.exchange.try_borrow() else { return u64::MAX };
+        exchange.as_ref().map_or(u64::MAX, |it| it.body_late_since(&self.limits.borrow()))
+    }
+
+    /// Whether the connection has been chosen for eviction.
+    pub fn is_evicted(&self) -> bool {
+        self.footprint.eviction.get() != Eviction::None
+    }
+
+    /// Ends an eviction after which the connection stays open.
+    pub fn forget_eviction(&self) {
+        self.footprint.eviction.set(Eviction::None);
+    }
+
+    /// Evicts the connection, in the next turn of its task.
+    pub fn evict(&self, shortage: Shortage) {
+        self.footprint.eviction.set(Eviction::Pending(shortage));
+        self.wake();
+    }
+
+    /// Sets the bytes that the connection holds, also in the sum of the I/O thread.
+    pub(crate) fn set_held_bytes(&self, now: usize) {
+        let before = self.footprint.held_bytes.replace(now);
+        if before == now {
+            return;
+        }
+        if before == 0 {
+            self.footprint.held_since.set(self.ctx.clock.now_ms());
+        }
+        let handoff = &self.ctx.handoff;
+        let memory = &self.ctx.pressure.memory;
+        if let Some(window) = memory.record_change(handoff.waiting_bytes(), before, now) {
+            handoff.ring.set_response_buffer(window as u32);
+        }
+    }
+
+    /// Sets whether the connection has a complete response that the client has not read. Such a
+    /// response counts as a request in flight.
+    pub(crate) fn set_unsent_response(&self, is_unsent: bool) {
+        if self.footprint.has_unsent_response.replace(is_unsent) == is_unsent {
+            return;
+        }
+        let (ctx, slot) = (&self.ctx, &self.ctx.handoff.slot);
+        if is_unsent {
+            ctx.tables.unsent_responses.set(ctx.tables.unsent_responses.get() + 1);
+            slot.response_unsent();
+        } else {
+            ctx.tables.unsent_responses.set(ctx.tables.unsent_responses.get() - 1);
+            slot.response_sent();
         }
     }
 }

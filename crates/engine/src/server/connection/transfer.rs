@@ -14,45 +14,43 @@ use crate::transport::listener::{AcceptedConnection, PeerAddr};
 use crate::transport::stream::Stream;
 use crate::transport::transfer::Transfer;
 
-impl Connection {
-    /// Sends the connection, with the head that the guard has released, to another worker. This
-    /// worker refuses the request if the other one takes no more connections.
-    pub(crate) fn transfer(&mut self, destination: Destination) -> Turn {
-        let (shared, permit) = (&self.shared, &self.permit);
-        let (Some(affinity), Stream::Plain(socket)) = (&shared.ctx.affinity, &self.stream) else {
-            return Turn::Close;
-        };
-        let unread = [&shared.parsed_message.borrow().head, self.read_buffer.unread()].concat();
-        let proxied = match (shared.client.peer.get(), shared.client.proxied_local.get()) {
-            (PeerAddr::Ip(client), Some(local)) => Some((client, local)),
-            _ => None,
-        };
-        let requests = shared.requests.get();
-        let details = (permit.server_id(), false, permit.peer());
-        let sent = affinity.send(destination, socket.as_fd(), details, |session| Transfer {
-            session,
-            proxied,
-            requests,
-            unread,
-        });
-        if sent.is_err() {
-            return self.refuse(Refusal::Overloaded);
-        }
-        socket.set().deregister(&socket.as_fd());
-        Turn::Close
+/// Sends the connection, with the head that the guard has released, to another worker. This
+/// worker refuses the request if the other one takes no more connections.
+pub(crate) fn transfer_connection(connection: &mut Connection, destination: Destination) -> Turn {
+    let (shared, permit) = (&connection.shared, &connection.permit);
+    let (Some(affinity), Stream::Plain(socket)) = (&shared.ctx.affinity, &connection.stream) else {
+        return Turn::Close;
+    };
+    let unread = [&shared.parsed_message.borrow().head, connection.read_buffer.unread()].concat();
+    let proxied = match (shared.client.peer.get(), shared.client.proxied_local.get()) {
+        (PeerAddr::Ip(client), Some(local)) => Some((client, local)),
+        _ => None,
+    };
+    let requests = shared.requests.get();
+    let details = (permit.server_id(), false, permit.peer());
+    let sent = affinity.send(destination, socket.as_fd(), details, |session| Transfer {
+        session,
+        proxied,
+        requests,
+        unread,
+    });
+    if sent.is_err() {
+        return connection.refuse(Refusal::Overloaded);
     }
+    socket.set().deregister(&socket.as_fd());
+    Turn::Close
+}
 
-    /// Continues with what another worker knew of the connection.
-    pub(crate) fn continue_transfer(&mut self, transfer: &Transfer) {
-        self.is_transferred = true;
-        self.shared.requests.set(transfer.requests);
-        if transfer.unread.is_empty() {
-            return;
-        }
-        self.awaits_preface = false;
-        self.guard.start_next_message();
-        self.read_buffer.push(&transfer.unread);
+/// Continues with what another worker knew of the connection.
+pub(crate) fn continue_transfer(connection: &mut Connection, transfer: &Transfer) {
+    connection.is_transferred = true;
+    connection.shared.requests.set(transfer.requests);
+    if transfer.unread.is_empty() {
+        return;
     }
+    connection.awaits_preface = false;
+    connection.guard.start_next_message();
+    connection.read_buffer.push(&transfer.unread);
 }
 
 /// Sends a connection to another worker before anything is read from it, if it belongs there.

@@ -2,16 +2,16 @@
 //! waits that are over, and advances the timer wheel.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
-use super::event_loop::read_ring;
+use super::commands::read_ring;
 use crate::log::access::AccessLog;
 use crate::runtime::alarms::Alarm;
-use crate::server::connection::{advance_wheel, end_body_buffering};
+use crate::server::connection::body_buffering::end_body_buffering;
+use crate::server::connection::task::advance_wheel;
 use crate::server::context::Context;
+use crate::server::handshake::abort_expired_handshakes;
 use crate::server::overload::reject_late_requests;
 use crate::server::shutdown::exit_if_orphaned;
-use crate::transport::tls::abort_expired_handshakes;
 
 /// Handles the alarms that are due.
 pub(super) fn handle_alarms(ctx: &Rc<Context>) {
@@ -29,12 +29,6 @@ pub(super) fn handle_alarms(ctx: &Rc<Context>) {
     }
 }
 
-/// Reads the ring every millisecond while JavaScript processes a batch, so that no finished
-/// response waits for the slow handler of another request.
-pub(crate) fn watch_ring(ctx: &Context) {
-    ctx.alarms.set_if_unset(Alarm::Ring, RING_POLL_INTERVAL);
-}
-
 fn poll_ring(ctx: &Rc<Context>) {
     let is_batch_out = ctx.handoff.is_batch_out();
     // After the look at the batch: of one that is over, these are the last records.
@@ -45,7 +39,7 @@ fn poll_ring(ctx: &Rc<Context>) {
         wake_awaiting_javascript(ctx);
     }
     if is_batch_out {
-        watch_ring(ctx);
+        ctx.watch_ring();
     }
 }
 
@@ -54,18 +48,6 @@ pub(super) fn wake_awaiting_javascript(ctx: &Context) {
     for shared in ctx.tables.awaiting_javascript.borrow_mut().drain(..) {
         shared.wake();
     }
-}
-
-/// Starts the clock, if it does not run: it ticks while there are connections or unwritten log
-/// lines. Otherwise an idle worker sleeps.
-pub(crate) fn start_clock(ctx: &Context) {
-    if ctx.alarms.is_set(Alarm::Clock) {
-        return;
-    }
-    // While the clock ticks, it finds accepted connections, so the accept need not wake the thread.
-    // It must if JavaScript receives connections at their accept.
-    ctx.handoff.set_polls_accepted(!ctx.announces_at_accept);
-    ctx.alarms.set(Alarm::Clock, Instant::now() + CLOCK_TICK);
 }
 
 /// Advances the timer wheel and writes the logs.
@@ -81,7 +63,7 @@ fn advance_clock(ctx: &Rc<Context>) {
     release_reusable_ids(ctx);
     advance_wheel(ctx, now);
     if ctx.tables.connections.borrow().len() > 0 || ctx.logs.has_unwritten() {
-        start_clock(ctx);
+        ctx.start_clock();
     } else {
         ctx.handoff.set_polls_accepted(false);
         ctx.handoff.shrink(true);
@@ -103,8 +85,3 @@ fn release_reusable_ids(ctx: &Rc<Context>) {
     ctx.tables.exchanges.borrow_mut().reuse(exchanges);
     ctx.tables.connections.borrow_mut().reuse(connections);
 }
-
-/// Interval at which the ring is read while JavaScript processes a batch.
-const RING_POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// Interval of the clock, and so the resolution of the deadlines of connections.
-const CLOCK_TICK: Duration = Duration::from_millis(100);

@@ -7,14 +7,29 @@ use std::sync::mpsc::SyncSender;
 
 use crate::bridge::in_flight::InFlightRequest;
 use crate::bridge::ring::RingCommand;
-use crate::server::connection::{
-    abort_connection, close_connection, is_refused_by_engine, resume, write_application_response,
-};
+use crate::server::connection::error_response::{is_refused_by_engine, write_application_response};
+use crate::server::connection::table::{abort_connection, close_connection};
+use crate::server::connection::task::resume;
 use crate::server::context::Context;
+
+/// Reads the records of the ring and wakes the connections that they have changed. Returns whether
+/// the ring had any records.
+pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
+    let has_records = ctx.handoff.ring.has_unread_records();
+    if has_records {
+        ctx.clock.refresh();
+        ctx.handoff.ring.read_records(|id, command| apply_command(ctx, id, command));
+    }
+    let mut changed = ctx.tables.to_wake.borrow_mut();
+    for shared in changed.drain(..) {
+        shared.wake();
+    }
+    has_records
+}
 
 /// Applies one record to the exchange or connection with this id. A panic is a fault of the engine,
 /// which the panic hook reports. It aborts only the exchange or connection of the record.
-pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
+fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     let is_for_connection = matches!(
         command,
         RingCommand::RawResponse { .. }

@@ -4,8 +4,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::alarms::{handle_alarms, wake_awaiting_javascript, watch_ring};
-use super::commands::{apply_command, list_in_flight};
+use super::alarms::{handle_alarms, wake_awaiting_javascript};
+use super::commands::{list_in_flight, read_ring};
 use crate::bridge::handoff::ControlMessage;
 use crate::log::access::AccessLog;
 use crate::pressure::limits::IDLE_DRAIN_TIME;
@@ -13,10 +13,10 @@ use crate::runtime::executor::AbortOnPanic;
 use crate::runtime::handover::{Signals, Sleeper};
 use crate::runtime::movable::Held;
 use crate::runtime::sockets::{EventCount, TasklessEvent};
-use crate::server::admission::{
-    begin_connection, close_accepted, evict_over_limit, handle_descriptor_shortage,
-};
-use crate::server::connection::{abort_connections, byte_counts_of, resume};
+use crate::server::accept::{begin_connection, close_accepted};
+use crate::server::admission::{evict_over_limit, handle_descriptor_shortage};
+use crate::server::connection::table::{abort_connections, byte_counts_of};
+use crate::server::connection::task::resume;
 use crate::server::context::Context;
 use crate::server::shutdown::{begin_orphan_exit, drain};
 use crate::transport::listener::AcceptedConnection;
@@ -68,7 +68,7 @@ pub(super) fn run_busy<'a>(
             // Only with several requests can a response wait for another request's handler. The
             // chunks of tunnels count until they are delivered.
             if held.outbox.is_due() && held.has_several_requests() {
-                watch_ring(&held);
+                held.watch_ring();
             }
             held.deliver_events();
         }
@@ -235,21 +235,6 @@ fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
     for each in accepted.drain(..) {
         begin_connection(ctx, each);
     }
-}
-
-/// Reads the records of the ring and wakes the connections that they have changed. Returns whether
-/// the ring had any records.
-pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
-    let has_records = ctx.handoff.ring.has_unread_records();
-    if has_records {
-        ctx.clock.refresh();
-        ctx.handoff.ring.read_records(|id, command| apply_command(ctx, id, command));
-    }
-    let mut changed = ctx.tables.to_wake.borrow_mut();
-    for shared in changed.drain(..) {
-        shared.wake();
-    }
-    has_records
 }
 
 /// Maximum turns before JavaScript has a turn of its event loop.

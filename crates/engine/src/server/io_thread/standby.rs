@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::alarms::watch_ring;
-use super::event_loop::{read_ring, run_busy, stop};
+use super::commands::read_ring;
+use super::event_loop::{run_busy, stop};
 use super::shared_loop::{SharedLoop, wait_readable};
 use crate::runtime::movable::Held;
 use crate::scoreboard::layout::MetricCell;
@@ -56,7 +56,7 @@ pub(super) fn run<'a>(shared: &'a SharedLoop, mode: LoopMode, is_oversubscribed:
         });
         // JavaScript may be in the middle of a batch, with unread responses.
         read_ring(&held);
-        watch_ring(&held);
+        held.watch_ring();
         let max_wait = || {
             let left = keeps_until?.saturating_duration_since(Instant::now());
             Some(left.max(GIVE_BACK_INTERVAL))

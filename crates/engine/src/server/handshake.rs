@@ -1,145 +1,44 @@
-//! The TLS handshake of a connection.
-//!
-//! Handshakes have a deadline and a limit of their own, so that clients that begin one and stall
-//! cost little and delay no other client. After the handshake, the connection is passed to the
+//! The TLS handshake of an accepted connection. After it, the connection is passed to the
 //! negotiated protocol.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, ready};
 
-use super::{TlsServer, TlsStream};
+use super::admission::relieve;
+use super::connection::permit::ConnectionPermit;
+use super::connection::task::serve;
+use super::context::Context;
 use crate::buffers::sizes::FIRST_TLS_READ_BYTES;
 use crate::guard::Refusal;
 use crate::guard::proxy_protocol::{self, ProxyHeader};
-use crate::pressure::eviction::Shortage;
 use crate::pressure::settings::ProxyProtocol;
 use crate::runtime::alarms::Alarm;
-use crate::runtime::executor::TaskWaker;
 use crate::runtime::sockets::Socket;
 use crate::scoreboard::layout::{Histogram, MetricCell};
-use crate::server::admission::relieve;
-use crate::server::connection::{self, ConnectionPermit};
-use crate::server::context::Context;
 use crate::transport::stream::Stream;
-
-/// The handshakes in progress, the oldest first.
-pub(crate) struct Handshakes {
-    queue: RefCell<VecDeque<Rc<PendingHandshake>>>,
-    open_count: Cell<usize>,
-    /// More handshakes than this evict the oldest one.
-    max_open: usize,
-}
-
-/// One handshake as the queue holds it. A finished one may stay in the queue until its deadline.
-pub(crate) struct PendingHandshake {
-    started_at_ms: u64,
-    deadline_ms: Cell<u64>,
-    state: Cell<HandshakeState>,
-    task: TaskWaker,
-}
-
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum HandshakeState {
-    Open,
-    /// The deadline has passed, or the handshake was evicted.
-    Aborted,
-    /// It has completed or failed.
-    Finished,
-}
-
-impl Handshakes {
-    pub fn new(max_open: usize) -> Self {
-        Self { queue: RefCell::default(), open_count: Cell::new(0), max_open: max_open.max(1) }
-    }
-
-    /// The number of handshakes in progress.
-    pub fn len(&self) -> usize {
-        self.open_count.get()
-    }
-
-    /// Returns up to `count` of the handshakes in progress, the oldest first.
-    pub fn oldest(&self, count: usize) -> Vec<Rc<PendingHandshake>> {
-        let queue = self.queue.borrow();
-        let open = queue.iter().filter(|pending| pending.state.get() == HandshakeState::Open);
-        open.take(count).cloned().collect()
-    }
-
-    /// Returns whether one more handshake is one too many.
-    pub fn shortage(&self) -> Option<Shortage> {
-        let open = self.open_count.get();
-        if open >= self.max_open.saturating_mul(MAX_OVERLOAD_FACTOR) {
-            return Some(Shortage::HandshakesBadly);
-        }
-        // Clients that connect at the same time are not stalling: they have had no time to.
-        (open >= self.max_open).then_some(Shortage::Handshakes)
-    }
-
-    /// Shortens the deadlines to that of idle connections, because the worker is draining.
-    pub fn drain(&self, ctx: &Context) {
-        let soon = ctx.clock.deadline(ctx.lifecycle.idle_drain.get());
-        for pending in self.queue.borrow().iter() {
-            pending.deadline_ms.set(pending.deadline_ms.get().min(soon));
-        }
-        self.set_alarm(ctx);
-    }
-
-    /// Sets the alarm for the oldest handshake. The others have later deadlines.
-    fn set_alarm(&self, ctx: &Context) {
-        if let Some(oldest) = self.queue.borrow().front() {
-            ctx.alarms.set(Alarm::Handshakes, ctx.clock.to_time(oldest.deadline_ms.get()));
-        }
-    }
-
-    fn enter(&self, now: u64, deadline_ms: u64) -> Rc<PendingHandshake> {
-        let pending = Rc::new(PendingHandshake {
-            started_at_ms: now,
-            deadline_ms: Cell::new(deadline_ms),
-            state: Cell::new(HandshakeState::Open),
-            task: TaskWaker::default(),
-        });
-        self.open_count.set(self.open_count.get() + 1);
-        let mut queue = self.queue.borrow_mut();
-        while queue.front().is_some_and(|pending| pending.state.get() == HandshakeState::Finished) {
-            queue.pop_front();
-        }
-        queue.push_back(pending.clone());
-        pending
-    }
-}
-
-impl PendingHandshake {
-    /// Returns when the handshake began, in milliseconds of the context's clock.
-    pub fn started_at_ms(&self) -> u64 {
-        self.started_at_ms
-    }
-
-    /// Aborts the handshake: its task closes the connection in its next turn.
-    pub fn abort(&self) {
-        self.state.set(HandshakeState::Aborted);
-        self.task.wake();
-    }
-}
+use crate::transport::tls::{PendingHandshake, TlsServer, TlsStream};
 
 /// Aborts the handshakes whose deadline has passed.
 pub(crate) fn abort_expired_handshakes(ctx: &Context) {
-    let handshakes = &ctx.pressure.handshakes;
-    let now = ctx.clock.now_ms();
-    let mut queue = handshakes.queue.borrow_mut();
-    while let Some(oldest) = queue.front()
-        && oldest.deadline_ms.get() <= now
-    {
-        if oldest.state.get() == HandshakeState::Open {
-            oldest.abort();
-        }
-        queue.pop_front();
+    ctx.pressure.handshakes.abort_expired(ctx.clock.now_ms());
+    set_alarm(ctx);
+}
+
+/// Shortens the deadlines to that of idle connections, because the worker is draining.
+pub(crate) fn drain_handshakes(ctx: &Context) {
+    let soon = ctx.clock.deadline(ctx.lifecycle.idle_drain.get());
+    ctx.pressure.handshakes.shorten_deadlines(soon);
+    set_alarm(ctx);
+}
+
+/// Sets the alarm for the oldest handshake.
+fn set_alarm(ctx: &Context) {
+    if let Some(deadline) = ctx.pressure.handshakes.next_deadline() {
+        ctx.alarms.set(Alarm::Handshakes, ctx.clock.to_time(deadline));
     }
-    drop(queue);
-    handshakes.set_alarm(ctx);
 }
 
 /// Publishes the number of handshakes in progress.
@@ -183,7 +82,7 @@ pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
         relieve(&ctx, shortage);
     }
     let pending = ctx.pressure.handshakes.enter(ctx.clock.now_ms(), deadline_ms);
-    ctx.pressure.handshakes.set_alarm(&ctx);
+    set_alarm(&ctx);
     publish_count(&ctx);
     let (stage, first_bytes) = (HandshakeStage::AwaitingFirstByte(socket, server), Vec::new());
     let awaits_proxy =
@@ -239,7 +138,7 @@ impl HandshakeTask {
             std::mem::replace(&mut self.stage, HandshakeStage::HandedOver)
         {
             let ctx = &self.ctx;
-            let ms = ctx.clock.now_ms().saturating_sub(self.pending.started_at_ms);
+            let ms = ctx.clock.now_ms().saturating_sub(self.pending.started_at_ms());
             ctx.handoff.slot.record(Histogram::HandshakeDuration, ms * 1_000);
             self.start_serving(Stream::Tls(stream), None);
         }
@@ -252,7 +151,7 @@ impl HandshakeTask {
 
     fn start_serving(&mut self, stream: Stream, refusal: Option<Refusal>) {
         if let Some(permit) = self.permit.take() {
-            connection::serve(permit, stream, None, refusal);
+            serve(permit, stream, None, refusal);
         }
     }
 }
@@ -283,12 +182,12 @@ impl Future for HandshakeTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        if self.pending.state.get() == HandshakeState::Aborted {
+        if self.pending.is_aborted() {
             return Poll::Ready(());
         }
         let step = self.step(cx);
         if step.is_pending() {
-            self.pending.task.register(cx);
+            self.pending.register(cx);
             return Poll::Pending;
         }
         Poll::Ready(())
@@ -297,19 +196,13 @@ impl Future for HandshakeTask {
 
 impl Drop for HandshakeTask {
     fn drop(&mut self) {
-        let state = self.pending.state.replace(HandshakeState::Finished);
-        self.pending.task.clear();
-        let handshakes = &self.ctx.pressure.handshakes;
-        handshakes.open_count.set(handshakes.open_count.get() - 1);
+        let was_aborted = self.ctx.pressure.handshakes.finish(&self.pending);
         publish_count(&self.ctx);
         let Some(permit) = self.permit.take() else { return };
         // A client that closes without a byte has not begun a handshake.
-        if state == HandshakeState::Aborted || !self.first_bytes.is_empty() || self.has_begun() {
+        if was_aborted || !self.first_bytes.is_empty() || self.has_begun() {
             self.ctx.count(MetricCell::HandshakeFailures);
         }
         permit.emit_unserved();
     }
 }
-
-/// From this multiple of the handshake limit on, a handshake of any age is evicted.
-const MAX_OVERLOAD_FACTOR: usize = 4;
