@@ -3,7 +3,7 @@
 // With arguments it runs only ava on these files: `npm test -- __test__/settings/table.spec.ts`.
 
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { build, cargoObstacle } from './build.ts'
@@ -16,6 +16,9 @@ export interface Totals {
   /** Titles of the skipped tests, which end with the reason. */
   skipped: string[]
 }
+
+/** Threads of cargo's tests for each processor: most tests of the protocol wait for a deadline. */
+const RUST_THREADS = 4
 
 /** Patterns of the lines in which ava counts what failed. */
 const FAILURES = [
@@ -67,7 +70,8 @@ async function testAll(files: readonly string[]): Promise<Totals[]> {
   const env = { ...process.env, NO_COLOR: '1', PROOF_RECORD: record }
   const hasCargo = files.length === 0 && (await cargoObstacle()) === undefined
   if (hasCargo) {
-    const cargo = await run('cargo', ['test', '--workspace', '--color', 'never'], { env })
+    const waiting = { ...env, RUST_TEST_THREADS: String(RUST_THREADS * availableParallelism()) }
+    const cargo = await run('cargo', ['test', '--workspace', '--color=never'], { env: waiting })
     totals.push(report('cargo test', cargoTotals(cargo.output, cargo.status)))
   }
   const ava = await runBin('ava', files, { env })
