@@ -1,6 +1,6 @@
 //! Every deadline of an HTTP/1 connection. The timer wheel has one entry per connection, for the
-//! earliest deadline. When the entry expires, the task determines which deadline has passed. Bytes
-//! only move deadlines later, so no byte sets the wheel.
+//! earliest deadline. When the entry expires, the task determines which deadline has passed
+//! (`expiry.rs`). Bytes only move deadlines later, so no byte sets the wheel.
 
 use super::{Connection, Phase};
 use crate::exchange::min_rate::RateBounds;

@@ -68,7 +68,7 @@ pub(crate) fn handle_half_close(connection: &mut Connection) -> Turn {
 /// Withdraws the request in flight if JavaScript has not taken it and the client half-closes
 /// later than [`HALF_CLOSE_TIME`] after it. Returns whether it did. Such a client has given up:
 /// one that sends nothing more, like `nc`, half-closes right after its request.
-pub(crate) fn withdraw_late_half_close(connection: &Connection) -> bool {
+fn withdraw_late_half_close(connection: &Connection) -> bool {
     let shared = &connection.shared;
     let exchange = shared.exchange.borrow();
     let waiting = exchange.as_ref().filter(|exchange| exchange.is_dispatched);
