@@ -149,12 +149,8 @@ impl Client {
 
     /// Everything that comes until the connection ends.
     pub fn rest(&mut self, engine: &mut Engine) -> Vec<u8> {
-        let mut rest = Vec::new();
-        engine.until("the connection ends", |_| {
-            rest.append(&mut self.take());
-            self.has_ended().then_some(())
-        });
-        rest
+        engine.until("the connection ends", |_| self.has_ended().then_some(()));
+        self.take()
     }
 
     /// Reads the available bytes and returns how many are unparsed.
