@@ -22,6 +22,9 @@ import { BODY_KIND, RING_FLAG, RING_RECORD, RING_RECORD_BYTES, SLOT_MASK } from 
  */
 const STREAM_BUFFER_BYTES = 65_536
 
+/** What the chunked coding adds to a short chunk: its size in two digits, and two line ends. */
+const CHUNK_FRAMING_BYTES = 6
+
 /** What the exchanges of an engine share. */
 export interface ExchangeLink {
   readonly ring: Ring
@@ -167,7 +170,8 @@ export class NativeExchange extends RequestView implements Exchange {
     const isPlain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
     if (this.#unsent === undefined && isPlain && fitsRing(chunk)) {
       const isLatin1 = encoding === 'latin1'
-      this.#passed += this.#ring.writeData(RING_RECORD.DATA, this.id, chunk, isLatin1)
+      const length = this.#ring.writeData(RING_RECORD.DATA, this.id, chunk, isLatin1)
+      this.#passed += length + CHUNK_FRAMING_BYTES
     } else {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
       this.#unsent ??= new UnsentQueue()
@@ -279,7 +283,7 @@ export class NativeExchange extends RequestView implements Exchange {
       if (chunk.length === 0) return this.reset()
       if (fitsRing(chunk)) ring.writeData(RING_RECORD.DATA, this.id, chunk, true)
       else ring.writeLarge(this.id, chunk)
-      this.#passed += chunk.length
+      this.#passed += chunk.length + CHUNK_FRAMING_BYTES
     }
     this.#unsent = undefined
     if (queue.last?.length === 0) return this.reset()
