@@ -1,6 +1,8 @@
 // What an application does at TERM by itself.
 
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
+import net from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import test from 'ava'
 
@@ -82,6 +84,22 @@ for (const engine of ENGINES) {
     program.signal('SIGTERM')
     t.is(await program.exited, 0)
     t.true(performance.now() - begun < 10_000)
+  })
+
+  test.serial(`${engine}: a client that has just connected is served before 'close'`, async (t) => {
+    const files = { 'app.cjs': app('() => server.close(() => process.exit(0))') }
+    const program = await startProgram(t, { args, files }).ready(1)
+    const client = net.connect(program.port, '127.0.0.1')
+    await once(client, 'connect')
+    // Until the worker has accepted it.
+    await pause(300)
+    program.signal('SIGTERM')
+    await program.line(/Handling signal: term/)
+    await pause(300)
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    const pieces = await client.toArray()
+    t.regex(String(pieces[0]), /^HTTP\/1.1 200 OK\r\n/)
+    t.is(await program.exited, 0)
   })
 
   test.serial(`${engine}: messages of the arbiter meanwhile do not stop it`, async (t) => {

@@ -1,6 +1,7 @@
 /** The native engine of a worker: sockets and HTTP on a Rust I/O thread. */
 import type { Server } from 'node:http'
 import { monocerosError } from '../../errors.ts'
+import { serverInternals } from '../../http/node/internals.ts'
 import { programLimits, REFUSES_EXTRA_FIELDS } from '../../http/node/program-limits.ts'
 import type { ServingEngine } from '../../http/node/server.ts'
 import { resolveStatsdTarget } from '../../log/statsd.ts'
@@ -41,6 +42,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
   let secure = (_tls: TlsMaterial, _secrets: readonly string[]): void => {}
   /** While it drains: how long a connection may wait for a request. */
   let idle: number | undefined
+  let side: ProgramSide | null = null
   const drain = (idleMs: number): void => {
     idle = idleMs
     if (isOpen()) engine.drain(idleMs)
@@ -56,7 +58,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
     name: 'native',
 
     async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
-      const side = target.style === 'node' ? new ProgramSide(engine, options, target.server) : null
+      side = target.style === 'node' ? new ProgramSide(engine, options, target.server) : null
       const handler = await handlerOf(target, options, { listeners, side })
       const serverId = thread.add(handler)
       side?.begin(serverId, closesIdle)
@@ -84,13 +86,16 @@ export function createNativeEngine(options: EngineOptions): Engine {
       return new Promise((resolve) => {
         const timer = setTimeout(() => {
           thread.endTunnels()
+          side?.endDrain()
           // The close events of the tunnels run before the process exits.
           setImmediate(resolve)
         }, graceMs)
         onIdle = () => {
           clearTimeout(timer)
+          side?.endDrain()
           resolve()
         }
+        side?.beginDrain()
         drain(idleMs)
       })
     },
@@ -150,6 +155,8 @@ class ProgramSide implements ServingEngine {
   closesIdleConnections: (() => boolean) | undefined
   #serverId: number | undefined
   #differs = false
+  #isDraining = false
+  #isCloseHeld = false
 
   constructor(engine: NativeEngine, options: EngineOptions, server: Server) {
     this.#engine = engine
@@ -161,6 +168,22 @@ class ProgramSide implements ServingEngine {
     this.#serverId = serverId
     this.closesIdleConnections = closesIdle
     this.onLimitsChanged()
+  }
+
+  beginDrain(): void {
+    this.#isDraining = true
+  }
+
+  /** Ends the drain: no connection is left, or their time is over. */
+  endDrain(): void {
+    this.#isDraining = false
+    if (this.#isCloseHeld) serverInternals(this.#server)._emitCloseIfDrained()
+  }
+
+  // A program that exits in its 'close' would reset a client that has just connected.
+  holdsClose(): boolean {
+    this.#isCloseHeld = this.#isDraining
+    return this.#isDraining
   }
 
   // The worker lives as long as its arbiter wants.

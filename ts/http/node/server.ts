@@ -59,6 +59,11 @@ export interface ServingEngine {
   reportRefusals(isWanted: boolean): void
   /** Closes idle connections itself; false where the server must. */
   closesIdleConnections?(): boolean
+  /**
+   * Whether the server must not emit 'close' yet, because the engine drains and may have accepted
+   * connections that it has not reported. The engine lets the server check again later.
+   */
+  holdsClose?(): boolean
 }
 
 /** Makes the server appear to listen, and sets the limits that the operator gave. */
@@ -100,7 +105,7 @@ export function installServerMethods(prototype: OurServer = http.Server.prototyp
       this[kServedServer]?.closeAllConnections()
     },
     _emitCloseIfDrained(this: OurServer) {
-      if (this[kServedServer]?.hasReceivedAllAccepted !== false) _emitCloseIfDrained.call(this)
+      if (this[kServedServer]?.mayBeClosed !== false) _emitCloseIfDrained.call(this)
     },
   }
   for (const [name, value] of Object.entries(methods)) {
@@ -163,6 +168,11 @@ export class ServedServer {
    */
   get hasReceivedAllAccepted(): boolean {
     return this.#reportedCount >= this.#acceptedCount
+  }
+
+  /** Whether no connection of the server can be left but those that it knows. */
+  get mayBeClosed(): boolean {
+    return this.hasReceivedAllAccepted && this.engine?.holdsClose?.() !== true
   }
 
   /** Takes a new connection that the engine reports. */
